@@ -1,4 +1,4 @@
-"""The pytest plugin's options and fixtures, which import recloser only when they are used.
+"""The options and fixtures of the pytest plugin.
 
 Pytest loads this module in every run in every environment that has recloser installed. It is outside
 the package so that runs that have nothing to do with circuit breakers don't wait for its import.
@@ -59,7 +59,7 @@ def _collects_all(config: pytest.Config) -> bool:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "GoldenFile | None":
-    """Collect a golden file that is named on the command line or by ``recloser_golden``."""
+    """Collect a golden file named on the command line or in ``recloser_golden``."""
     if not file_path.name.endswith(_SUFFIX):
         return None
     places = parent.config.getini("recloser_golden")
@@ -74,7 +74,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "GoldenFil
 
 @pytest.fixture
 def golden_replay(request: pytest.FixtureRequest) -> "GoldenReplay":
-    """A function that replays a trace, compares it with its golden file and returns its history.
+    """A function that replays a trace and checks it against its golden file.
 
     Use it as ``golden_replay("traces/outage")``; the path is relative to pytest's root directory. For
     imported traffic, ``config=`` gives the settings that the golden file is written with; the test
@@ -95,7 +95,7 @@ def manual_clock() -> "ManualClock":
 
 @pytest.fixture
 def memory_log(manual_clock: "ManualClock") -> "Iterator[MemoryLog]":
-    """A log in memory that uses ``manual_clock``; ``replay(memory_log)`` returns its history."""
+    """A log in memory that uses ``manual_clock``, for ``replay(memory_log)``."""
     from recloser import MemoryLog
 
     with MemoryLog(clock=manual_clock) as log:

@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 import pytest
 from hypothesis import Phase, settings
-from redis_fixtures import joined, own_redis, redis_server, stream
+from redis_fixtures import make_log, own_redis, redis_server, stream
 
 from recloser import ManualClock
 from recloser.live import last_permits
 
-__all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream"]
+__all__ = ["clock", "make_log", "own_redis", "real_trace", "redis_server", "stream"]
 
 # State machines take a multiple of a profile's examples: `pytest --hypothesis-profile=long`.
 settings.register_profile("ci", deadline=None, print_blob=True)

@@ -7,6 +7,7 @@ import tracemalloc
 from datetime import UTC
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import (
     CircuitBreaker,
@@ -19,7 +20,6 @@ from recloser import (
     Reason,
     TimeWindow,
 )
-from support import fail, succeed
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import itertools
 import random
 import threading
 
+from breaker_calls import ServiceDownError
+
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -15,7 +17,6 @@ from recloser import (
 )
 from recloser.history.engine import replay
 from recloser.log.reader import LogReader
-from support import ServiceDownError
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=8,

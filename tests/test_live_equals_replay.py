@@ -15,13 +15,13 @@ from drawn_settings import MS, SECOND, configs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from log_files import crash
 from model import Model
 
 from recloser import CircuitBreaker, CircuitOpenError, EventLog, ManualClock
 from recloser.core.events import LogOpened
 from recloser.history.engine import replay
 from recloser.log.reader import LogReader
-from support import crash
 
 NAMES = ("a", "b")
 METHODS = {"succeeded": "after_success", "failed": "after_failure", "ignored": "after_ignored"}

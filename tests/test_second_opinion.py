@@ -24,11 +24,11 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
+from log_files import write_segment
 from model import Model
 
 from recloser import CircuitBreaker, CircuitOpenError, ManualClock, MemoryLog
 from recloser.history.engine import replay
-from support import write_segment
 
 NAMES = ("a", "b")
 

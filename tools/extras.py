@@ -11,24 +11,10 @@ import venv
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parent.parent
+import support_path  # noqa: F401  # the next import needs it
+from integration_extras import MODULES
 
-MODULES: Final = {
-    "httpx": "httpx",
-    "httpx2": "httpx2",
-    "requests": "requests",
-    "aiohttp": "aiohttp",
-    "grpc": "grpc",
-    "sqlalchemy": "sqlalchemy",
-    "starlette": "starlette",
-    "fastapi": "starlette",
-    "prometheus": "prometheus",
-    "otel": "opentelemetry",
-    "structlog": "structlog",
-    "tenacity": "tenacity",
-    "stamina": "stamina",
-}
-"""Of each extra that is for an integration, which module of ``recloser.integrations``."""
+ROOT: Final = Path(__file__).parent.parent
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import click
-
+import support_path  # noqa: F401  # the next import needs it
 from host_rounds.judge import FAMILIES, Verdict
 from host_rounds.plan import ATTACKS, NONE, draw
 from host_rounds.planted import FAMILIES as PLANTED

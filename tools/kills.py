@@ -1,117 +1,32 @@
-"""Rounds of a process that writes under load and is killed with SIGKILL at a random moment.
+"""Kills a process that writes to a log, with SIGKILL at a random moment, round after round.
 
     python tools/kills.py [--rounds N] [--durability sync|batch]
 
-With ``sync`` every outcome that was acknowledged must be in the log, with ``batch`` every one that
-was acknowledged longer ago than the promised interval.
+With ``sync`` every outcome that was acknowledged must be in the log; with ``batch`` every outcome
+that was acknowledged longer before the kill than the promised interval.
 """
 
-import os
-import random
-import subprocess
-import sys
 import tempfile
-import threading
 from pathlib import Path
-from typing import Final
 
-import attrs
 import click
-
-from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, SystemClock
-from recloser.history.engine import replay
-from recloser.live.writer_thread import BATCH_SECONDS
-from recloser.log.reader import LogReader
-
-THREADS: Final = 4
-# Beside the promised interval, what a busy machine may take to come round to its writer's thread.
-_GRACE_NS: Final = 450_000_000
-_WINDOW_NS: Final = round(BATCH_SECONDS * 1e9) + _GRACE_NS
-
-
-@attrs.define
-class Rounds:
-    """What came of some rounds: acknowledged outcomes, and those of them that must be there."""
-
-    rounds: int = 0
-    acknowledged: int = 0
-    promised: int = 0
-    missing: int = 0
-    torn: int = 0
-
-
-def write_until_killed(folder: Path, durability: str) -> None:
-    """Be the process: say on standard output which outcomes are acknowledged, and when."""
-    clock = SystemClock()
-    log = EventLog(folder, durability=durability)  # type: ignore[arg-type]  # a word of the command line
-    config = CircuitBreakerConfig(failure_threshold=4, recovery_timeout_seconds=0.002)
-    breaker = CircuitBreaker("b", config, log=log)
-
-    def work(number: int) -> None:
-        chance = random.Random(number)
-        call = 0
-        while True:
-            decision = breaker.before_call()
-            if decision.permit is None:
-                continue
-            call += 1
-            # The duration names the call, and no call of another process.
-            name = (os.getpid() * 10 + number) * 1_000_000 + call
-            report = breaker.after_failure if chance.random() < 0.2 else breaker.after_success
-            report(decision.permit, took_ns=name)
-            os.write(1, b"%d %d\n" % (name, clock.monotonic_ns()))
-
-    for number in range(1, THREADS + 1):
-        threading.Thread(target=work, args=(number,), daemon=True).start()
-    threading.Event().wait()
-
-
-def kill_rounds(folder: Path, rounds: int, durability: str) -> Rounds:
-    """Kill the process again and again on one log, and look for what it had acknowledged."""
-    result = Rounds()
-    chance = random.Random(rounds)
-    for number in range(rounds):
-        # A log each for ten rounds, so that it is reopened often and does not grow too long.
-        log = folder / f"log-{number // 10}"
-        acknowledged, killed_at = _run_and_kill(log, durability, chance.random() * 0.1)
-        reader = LogReader(log)
-        kept = {e.took for e in reader if e.kind in ("call_succeeded", "call_failed")}
-        limit = killed_at if durability == "sync" else killed_at - _WINDOW_NS
-        promised = {name for name, at in acknowledged.items() if at <= limit}
-        result.rounds += 1
-        result.acknowledged += len(acknowledged)
-        result.promised += len(promised)
-        result.missing += len(promised - kept)
-        result.torn += reader.tail.torn > 0
-        if replay(log).differences:
-            raise click.ClickException(f"{log}: the history parts from its witnesses")
-    return result
-
-
-def _run_and_kill(log: Path, durability: str, seconds: float) -> tuple[dict[int, int], int]:
-    command = [sys.executable, __file__, "--child", str(log), "--durability", durability]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        threading.Event().wait(seconds if durability == "sync" else seconds + 0.5)
-        process.kill()
-        killed_at = SystemClock().monotonic_ns()
-        lines = (first + process.stdout.read()).splitlines(keepends=True)
-    whole = [line.split() for line in lines if line.endswith(b"\n")]
-    return {int(name): int(at) for name, at in whole}, killed_at
+import support_path  # noqa: F401  # the next import needs it
+from kill_rounds import kill_rounds
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=200, show_default=True)
-@click.option("--durability", type=click.Choice(["sync", "batch"]), default="sync")
-@click.option("--child", type=click.Path(path_type=Path), hidden=True)
-def main(*, rounds: int, durability: str, child: Path | None) -> None:
-    """Run the rounds, or be the process that is killed."""
-    if child is not None:
-        write_until_killed(child, durability)
+@click.option("--rounds", default=200, show_default=True, help="How often a process is killed.")
+@click.option(
+    "--durability",
+    type=click.Choice(["sync", "batch"]),
+    default="sync",
+    show_default=True,
+    help="What the log promises.",
+)
+def main(*, rounds: int, durability: str) -> None:
+    """Run the rounds and print their figures."""
     with tempfile.TemporaryDirectory() as folder:
-        result = kill_rounds(Path(folder), rounds, durability)
-    click.echo(str(result))
+        click.echo(str(kill_rounds(Path(folder), rounds, durability)))
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ import purgatory
 import pybreaker
 import redis
 import redis.asyncio
+import support_path  # noqa: F401  # the imports need it
+from redis_servers import RedisServer, wait_for
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, SystemClock
 from recloser.sharing.redis_log import RedisLog
-from redis_servers import RedisServer, wait_for
 from shared_judge import BREAKER
 from shared_parts import STREAM
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import support_path  # noqa: F401  # the next import needs it
+from redis_servers import CLOCK, Loop, Proxy, RedisServer, wait_for
 
 from recloser.core.moments import nanoseconds_between
-from redis_servers import CLOCK, Loop, Proxy, RedisServer, wait_for
 from shared_judge import Edge, Report, Request
 
 MEMBER: Final = Path(__file__).with_name("shared_member.py")

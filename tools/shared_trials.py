@@ -18,8 +18,9 @@ from typing import Final, Self
 
 import attrs
 import click
-
+import support_path  # noqa: F401  # the next import needs it
 from redis_servers import CLOCK, RedisServer, wait_for
+
 from shared_judge import Report
 from shared_parts import STREAM, Deployment, Member, deployed
 

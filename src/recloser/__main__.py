@@ -1,10 +1,10 @@
-"""``python -m recloser``: the same as the command ``recloser``."""
+"""Runs the command line: ``python -m recloser`` does the same as ``recloser``."""
 
 import sys
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:
-        # The current folder, where -m looks first: no library is to be taken from there.
+        # -m puts the current folder first on the import path. A file there must not replace a library.
         del sys.path[0]
     from recloser.cli import run
 

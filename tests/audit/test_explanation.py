@@ -1,6 +1,7 @@
 """The explanation of a trip: the rule, its evidence and its cost."""
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import (
     CircuitBreaker,
@@ -12,7 +13,6 @@ from recloser import (
 )
 from recloser.audit.explanation import why
 from recloser.history.engine import replay
-from support import fail, succeed
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """The live view shows the breakers of a log that is being written."""
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock
 from recloser.audit.live_view import Watch, WatchedTrip
-from support import fail, succeed
 
 SECOND = 10**9
 

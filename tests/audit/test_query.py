@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 
+import long_log
 import pytest
 from attrs import evolve
+from breaker_calls import fail, succeed
 
-import long_log
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -19,7 +20,6 @@ from recloser.audit import query
 from recloser.audit.explanation import why
 from recloser.audit.query import ALL_TRIPS, LogQuery, Question
 from recloser.log.reader import LogReader, segments_of
-from support import fail, succeed
 
 
 @pytest.fixture(scope="module")

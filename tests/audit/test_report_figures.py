@@ -2,9 +2,10 @@
 
 from itertools import pairwise
 
-import pytest
-
 import long_log
+import pytest
+from breaker_calls import fail, succeed
+
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -26,7 +27,6 @@ from recloser.audit.report_figures import (
     ReportFigures,
 )
 from recloser.log.reader import LogReader
-from support import fail, succeed
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import shutil
 import sys
 
 import pytest
+from breaker_calls import succeed
 
 from conftest import ROOT
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock, RecloserError
 from recloser.audit.report_page import plotting_library, report
-from support import succeed
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import read_lines, resealed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.cli import status_of
-from support import fail, read_lines, sealed_again, succeed
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 
@@ -94,8 +95,8 @@ def test_replay_as_json_has_the_documented_form(capsys, path):
     assert trip["cause"]["seqs"] == [3, 4, 5, 6, 7]
 
 
-def test_hostile_names_steer_no_terminal(capsys, path):
-    """Neither as a sequence of the terminal's, nor as markup of the library that prints."""
+def test_hostile_names_are_escaped_on_a_terminal(capsys, path):
+    """Escape sequences of the terminal and markup of the printing library are both escaped."""
     for command in ("replay", "why"):
         _, out, err = run(capsys, command, path)
         assert "pay[bold]\\x1b[31m" in out
@@ -120,7 +121,7 @@ def test_why_as_json_has_its_schema_first(capsys, path):
     assert next(iter(json.loads(out).items())) == ("schema", "recloser.why/1")
 
 
-def test_why_of_a_log_without_a_trip_says_so(capsys, tmp_path, clock):
+def test_why_of_a_log_without_a_trip_explains_the_closed_state(capsys, tmp_path, clock):
     with EventLog(tmp_path / "log", clock=clock) as log:
         succeed(CircuitBreaker("b", log=log))
     status, out, _ = run(capsys, "why", tmp_path / "log")
@@ -130,13 +131,13 @@ def test_why_of_a_log_without_a_trip_says_so(capsys, tmp_path, clock):
     assert (answer["causes"], answer["standing"]["state"]) == ([], "CLOSED")
 
 
-def test_why_names_the_choice_where_several_opened(capsys, tmp_path, clock):
+def test_why_notes_that_several_breakers_opened(capsys, tmp_path, clock):
     with EventLog(tmp_path / "log", clock=clock) as log:
         for name in ("first", "last"):
             fail(CircuitBreaker(name, log=log), 5)
     status, out, err = run(capsys, "why", tmp_path / "log")
     assert out.startswith("last opened")
-    assert "2 breakers opened, and this is the last that did" in err
+    assert "2 breakers opened, and this one opened last" in err
     assert run(capsys, "why", tmp_path / "log", "--breaker", "first")[1].startswith("first opened")
     status, out, err = run(capsys, "why", tmp_path / "log", "--breaker", "absent")
     assert (status, out) == (2, "")
@@ -159,7 +160,7 @@ def test_imported_traffic_drives_breakers(capsys, traffic, tmp_path):
     )
 
 
-def test_a_window_is_set_as_in_toml(capsys, traffic, tmp_path):
+def test_set_takes_a_window_written_in_toml(capsys, traffic, tmp_path):
     import_csv(capsys, traffic, tmp_path / "log")
     window = "window={size=10, failure_rate=0.5, minimum_calls=3}"
     status, out, err = run(
@@ -173,7 +174,7 @@ def test_a_window_is_set_as_in_toml(capsys, traffic, tmp_path):
     assert err == "recloser: size must be a whole number from 1 up, not 0\n"
 
 
-def test_settings_may_come_from_a_file(capsys, traffic, tmp_path):
+def test_config_file_gives_the_settings(capsys, traffic, tmp_path):
     import_csv(capsys, traffic, tmp_path / "log")
     config = tmp_path / "breaker.toml"
     config.write_text("failure_threshold = 2\n")
@@ -182,7 +183,7 @@ def test_settings_may_come_from_a_file(capsys, traffic, tmp_path):
     assert f"--config {config}" in why
 
 
-def test_lines_that_can_not_be_read_are_shown_and_counted(capsys, traffic, tmp_path):
+def test_import_shows_and_counts_unreadable_lines(capsys, traffic, tmp_path):
     traffic.write_text(traffic.read_text() + "x,1,b,ok\n" * 7)
     status, out, err = import_csv(capsys, traffic, tmp_path / "log", "--json")
     assert status == 3
@@ -191,7 +192,7 @@ def test_lines_that_can_not_be_read_are_shown_and_counted(capsys, traffic, tmp_p
     assert err.endswith("7 lines of 27 could not be read\n")
 
 
-def test_nothing_is_overwritten(capsys, traffic, tmp_path):
+def test_existing_output_is_not_overwritten(capsys, traffic, tmp_path):
     import_csv(capsys, traffic, tmp_path / "log")
     before = segment(tmp_path / "log").read_bytes()
     for status, out, err in (
@@ -206,7 +207,7 @@ def test_nothing_is_overwritten(capsys, traffic, tmp_path):
 
 
 @pytest.mark.parametrize("old", [b'"call_failed","seq":5,"at":0', b'"took":0'])
-def test_an_outcome_changed_by_hand_is_damage_with_its_broken_seal_named(capsys, path, old):
+def test_changed_outcome_is_damage_that_names_the_broken_seal(capsys, path, old):
     data = segment(path).read_bytes()
     segment(path).write_bytes(data.replace(old, old[:-1] + b"7", 1))
     status, out, err = run(capsys, "replay", path)
@@ -216,7 +217,7 @@ def test_an_outcome_changed_by_hand_is_damage_with_its_broken_seal_named(capsys,
     assert err.count("\n") == 1
 
 
-def test_a_removed_witness_is_damage_with_its_broken_seal_named(capsys, path):
+def test_removed_witness_is_damage_that_names_the_broken_seal(capsys, path):
     lines = [line for line in read_lines(segment(path)) if b'"trigger":"trip"' not in line]
     segment(path).write_bytes(b"".join(lines))
     status, _, err = run(capsys, "replay", path)
@@ -231,28 +232,28 @@ def test_a_removed_witness_is_damage_with_its_broken_seal_named(capsys, path):
         (b'"trigger":"trip"', None, 8, "trip of 'pay", "log_sealed"),
     ],
 )
-def test_with_its_seals_made_good_only_the_history_can_tell(
+def test_change_with_recomputed_seals_is_found_by_the_history(
     capsys, path, old, new, seq, expected, got
 ):
-    """Exit 1, with the first seq where the histories part, what was expected and what was got."""
+    """The status is 1; the line has the first differing seq, and what was expected and found there."""
     lines = []
     for line in read_lines(segment(path)):
         if old not in line:
             lines.append(line)
         elif new is not None:
             lines.append(line.replace(old, new).replace(b',"error":"TimeoutError"', b""))
-    segment(path).write_bytes(sealed_again(lines))
+    segment(path).write_bytes(resealed(lines))
     status, out, err = run(capsys, "replay", path)
     assert status == 1
     assert "differ; digest" in out
-    assert err.startswith(f"recloser: the histories part at seq {seq}: expected {expected}")
+    assert err.startswith(f"recloser: the histories differ at seq {seq}: expected {expected}")
     assert f"; got {got}" in err
     assert err.count("\n") == 1
     status, out, _ = run(capsys, "replay", path, "--json")
     assert (status, json.loads(out)["differences"][0]["seq"]) == (1, seq)
 
 
-def test_a_file_that_is_no_log_is_bad_input_in_one_line(capsys, tmp_path):
+def test_file_that_is_not_a_log_is_bad_input_in_one_line(capsys, tmp_path):
     for name, content in (("notes.txt", b"hello\nworld\n"), ("empty", b""), ("x.json", b"{}")):
         (tmp_path / name).write_bytes(content)
         status, out, err = run(capsys, "replay", tmp_path / name)
@@ -261,7 +262,7 @@ def test_a_file_that_is_no_log_is_bad_input_in_one_line(capsys, tmp_path):
         assert f"{name}: this is not a recloser log" in err
 
 
-def test_a_torn_tail_is_told_and_has_a_status_of_its_own(capsys, path):
+def test_torn_tail_is_noted_and_has_status_4(capsys, path):
     with segment(path).open("ab") as stream:
         stream.write(b'{"event":')
     status, out, err = run(capsys, "replay", path)
@@ -270,7 +271,7 @@ def test_a_torn_tail_is_told_and_has_a_status_of_its_own(capsys, path):
     assert "the last line was torn; its 9 bytes are left out" in err
 
 
-def test_a_log_from_the_future_has_a_status_of_its_own(capsys, path):
+def test_log_of_a_later_version_has_status_5(capsys, path):
     data = segment(path).read_bytes()
     segment(path).write_bytes(data.replace(b'"rules":1', b'"rules":9', 1))
     status, _, err = run(capsys, "replay", path)
@@ -301,7 +302,7 @@ def test_a_log_from_the_future_has_a_status_of_its_own(capsys, path):
         ],
     ],
 )
-def test_bad_usage_and_bad_input_have_a_status_of_their_own(capsys, arguments):
+def test_bad_usage_and_bad_input_have_status_2(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err
@@ -313,21 +314,21 @@ def test_settings_for_a_log_that_breakers_wrote_are_refused(capsys, path):
     assert "written by breakers" in err
 
 
-def test_a_traceback_is_shown_only_when_asked_for(capsys, tmp_path):
+def test_traceback_is_shown_only_with_debug(capsys, tmp_path):
     assert "Traceback" not in run(capsys, "replay", tmp_path / "absent")[2]
     assert "Traceback" in run(capsys, "--debug", "replay", tmp_path / "absent")[2]
 
 
-def test_the_machine_is_printed_as_diagram_and_as_data(capsys):
+def test_machine_prints_diagrams_and_json(capsys):
     assert run(capsys, "machine")[1].startswith("stateDiagram-v2\n")
     assert run(capsys, "machine", "--format", "dot")[1].startswith("digraph breaker {\n")
     machine = json.loads(run(capsys, "machine", "--json")[1])
-    assert machine["schema"] == "recloser.core.state_machine/1"
+    assert machine["schema"] == "recloser.machine/1"
     assert len(machine["edges"]) == 13
 
 
 @pytest.mark.parametrize("command", [[], ["import"], ["import", "access-log"], ["demo"]])
-def test_every_command_has_help(capsys, command):
+def test_help_begins_with_the_usage(capsys, command):
     status, out, _ = run(capsys, *command, "--help")
     assert status == 0
     assert out.startswith("Usage: recloser")
@@ -346,13 +347,13 @@ def test_standard_input_can_be_replayed_and_imported(path, traffic, tmp_path):
     assert imported.stdout.startswith(b"read 20 lines")
 
 
-def test_a_closed_pipe_is_quiet(path):
+def test_closed_pipe_is_not_an_error(path):
     command = f"{RECLOSER} replay {path} --json --edges 0 | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"{", b"")
 
 
-def test_ctrl_c_has_a_status_of_its_own(tmp_path):
+def test_ctrl_c_has_status_130(tmp_path):
     """A pipe that never ends is being read when the interrupt comes."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

@@ -1,4 +1,4 @@
-"""Sixty and more uses that fail: one line on standard error, no traceback, and the status that fits.
+"""More than sixty failing uses: one line on standard error, no traceback, and the right status.
 
 The statuses are those that ``recloser.cli`` documents. Only 2 histories that differ, or a check that
 failed, may end with 1.
@@ -81,11 +81,11 @@ USES = [
     (2, "--trip and --at", ["why", "log", "--trip", "1", "--at", "-1s"]),
     (2, "give B, or one or two --config", ["diff", "log"]),
     (2, "exclude each other", ["repair", "torn", "--in-place", "-o", "x"]),
-    (2, "of --engine dask", ["replay", "log", "--workers", "2"]),
+    (2, "need --engine dask", ["replay", "log", "--workers", "2"]),
     (2, "SEQ:DIGEST", ["verify", "log", "--expect-head", "9" * 5000 + ":" + "0" * 64]),
     # Values that can't be.
     (2, "yesterday", ["why", "log", "--at", "yesterday"]),
-    (2, "no moment", ["why", "log", "--at", "seq:" + "9" * 5000]),
+    (2, "cannot read", ["why", "log", "--at", "seq:" + "9" * 5000]),
     (2, "nope", ["why", "log", "--breaker", "nope"]),
     (2, "failure_threshold", ["replay", "traffic", "--set", "failure_threshold=0"]),
     (2, "NAME=VALUE", ["replay", "traffic", "--set", "x"]),
@@ -102,10 +102,10 @@ USES = [
     (2, "can't be read", ["tune", "traffic", "--grid", "failure_threshold=1,1e9999999999999999999x"]),
     (2, "--slow is a number of seconds", ["import", "csv", "calls.csv", "-o", "x", "--slow", "nan", *CSV]),
     (2, "--slow is a number of seconds", ["import", "csv", "calls.csv", "-o", "x", "--slow", "inf", *CSV]),
-    (2, "can't be read as that of a Redis", ["export", "redis://[::1", "x"]),
+    (2, "can't be read as the URL of a Redis server", ["export", "redis://[::1", "x"]),
     (2, "edis", ["export", "redis://localhost:1/0?socket_timeout=abc", "x"]),
     (2, "localhost", ["export", "redis://localhost:1/0?stream=a", "x"]),
-    (2, "can't be read", ["replay", "--engine", "dask", "reference://"]),
+    (2, "cannot read it", ["replay", "--engine", "dask", "reference://"]),
     (2, "no scheduler", ["replay", "--engine", "dask", "--scheduler", "zzz://x", "log.parquet"]),
     # Logs and traces that can't be read.
     *(
@@ -158,7 +158,7 @@ USES = [
     (2, "Permission denied", ["replay", "traffic", "-o", "read-only/x"]),
     (2, "Permission denied", ["repair", "torn", "-o", "read-only/x"]),
     (2, "directory", ["repair", "torn", "-o", "notes/x"]),
-    (2, "nobody said yes", ["repair", "torn", "--in-place"]),
+    (2, "not answered with yes", ["repair", "torn", "--in-place"]),
     (2, "only a folder", ["repair", "notes", "--in-place", "--yes"]),
 ]  # fmt: skip
 
@@ -184,12 +184,12 @@ def test_failing_use_is_reported_in_one_line_with_its_status(
         assert sorted(folder.iterdir()) == before  # no new files
 
 
-def test_table_is_long_enough():
+def test_at_least_sixty_failing_uses_are_tested():
     assert len(USES) >= 60
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_verdict_alone_ends_with_0_or_1(commands, folder, status):
+def test_only_a_verdict_has_status_0_or_1(commands, folder, status):
     other = ["log", "log"] if status == 0 else ["log", "traffic"]
     assert commands.run("diff", *other, cwd=folder).status == status
 
@@ -198,8 +198,8 @@ def test_verdict_alone_ends_with_0_or_1(commands, folder, status):
     "raised",
     ["KeyError('x')", "AssertionError()", "RecursionError()", "SystemExit(1)", "EOFError('cut')"],
 )
-def test_fault_of_recloser_has_a_status_of_its_own(commands, folder, raised):
-    """In one line, with the place, and how to report it."""
+def test_fault_of_recloser_has_status_70(commands, folder, raised):
+    """The line has the source line that raised, and asks for a report."""
     before = f"import recloser.log.verification as v\ndef verify(*_):\n  raise {raised}\n"
     before += "import recloser.cli.commands.verify as c\nc.verify = verify"
     done = commands.run("verify", "log", cwd=folder, before=before)
@@ -228,7 +228,7 @@ def test_fault_of_recloser_has_a_status_of_its_own(commands, folder, raised):
         ("KeyboardInterrupt()", 130, ""),
     ],
 )
-def test_what_the_system_refuses_is_no_fault_of_recloser(commands, folder, raised, status, message):
+def test_error_of_the_operating_system_has_status_2(commands, folder, raised, status, message):
     before = f"import recloser.cli.commands.verify as c\ndef verify(*_):\n  raise {raised}\nc.verify = verify"
     done = commands.run("verify", "log", cwd=folder, before=before)
     assert (done.status, done.out) == (status, "")
@@ -236,7 +236,7 @@ def test_what_the_system_refuses_is_no_fault_of_recloser(commands, folder, raise
     assert "Traceback" not in done.err
 
 
-def test_error_of_a_thread_is_reported_in_a_line(commands, folder):
+def test_error_of_a_thread_is_reported_in_one_line(commands, folder):
     before = (
         "import recloser.cli.commands.verify as c, threading, warnings, logging\n"
         "old = c.verify\n"

@@ -11,18 +11,20 @@ import zstandard
 from recloser.cli import status_of
 
 if not Path("/proc/self/status").exists():
-    pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
+    pytest.skip(
+        "this platform has no /proc to read the peak of memory from", allow_module_level=True
+    )
 
 MEASURED = """
 import resource, sys
 from recloser.cli import status_of
 status = status_of(sys.argv[1:])
 sys.stdout.flush()
-told = dict(line.split(":", 1) for line in open("/proc/self/status"))
+fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
 own, others = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
 print()
-print(status, max(int(told["VmHWM"].split()[0]), others.ru_maxrss), seconds)
+print(status, max(int(fields["VmHWM"].split()[0]), others.ru_maxrss), seconds)
 """
 MOST_KIB = 200 * 1024
 MOST_SECONDS = 5
@@ -51,7 +53,7 @@ MEASURED_LOGS = [
     "two centuries between calls",
     "a checkpoint of a large window",
 ]
-"""Of these, every command is run in a process of its own; of the others it is run in this one."""
+"""For these logs every command runs in a process of its own; for the others, in this process."""
 
 
 def arguments(command, events, folder):
@@ -63,8 +65,8 @@ def arguments(command, events, folder):
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "repair"])
 @pytest.mark.parametrize("name", hostile_logs.REFUSED)
-def test_a_log_that_no_line_can_hold_is_refused(tmp_path, capsys, name, command):
-    """``repair`` keeps what comes before the line."""
+def test_log_with_an_overlong_line_is_refused(tmp_path, capsys, name, command):
+    """``repair`` keeps everything before the line."""
     status = status_of(arguments(command, hostile_logs.REFUSED[name], tmp_path))
     err = capsys.readouterr().err
     assert status in (2, 3)

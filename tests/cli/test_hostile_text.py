@@ -78,7 +78,7 @@ def unsafe_in(text):
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda a: ascii(" ".join(a))[:50])
-def test_every_line_and_every_json_is_safe(commands, folder, arguments):
+def test_hostile_text_is_escaped_in_every_output(commands, folder, arguments):
     for more in ([], ["--json"], ["--markdown"]):
         if more == ["--markdown"] and arguments[0] != "why":
             continue
@@ -96,7 +96,7 @@ def test_every_line_and_every_json_is_safe(commands, folder, arguments):
             made.rename(folder / f"made-{len(list(folder.iterdir()))}")
 
 
-def test_arguments_are_shown_as_safely(commands, folder):
+def test_hostile_arguments_are_escaped_in_messages(commands, folder):
     for arguments in (
         ["replay", HOSTILE],
         [HOSTILE],

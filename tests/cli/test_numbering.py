@@ -4,11 +4,11 @@ import json
 import shlex
 
 import pytest
+from log_files import write_traffic
 
 from recloser.cli import status_of
 from recloser.core.events import StateChanged
 from recloser.log.reader import LogReader
-from support import write_traffic
 
 SETTINGS = ("--set", "failure_threshold=3", "--set", "recovery_timeout_seconds=2")
 OUTAGES = {
@@ -25,7 +25,7 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize("outcomes", OUTAGES.values(), ids=list(OUTAGES))
-def test_replay_why_and_the_kept_log_number_edges_alike(capsys, tmp_path, outcomes):
+def test_replay_why_and_the_written_log_have_the_same_seq_numbers(capsys, tmp_path, outcomes):
     log = write_traffic(tmp_path / "log", outcomes)
     replayed = json.loads(run(capsys, "replay", log, *SETTINGS, "--json", "--edges", "0")[0])
     numbers = [edge["seq"] for edge in replayed["edges"]]
@@ -45,11 +45,13 @@ def test_why_says_how_to_keep_the_log_of_driven_breakers(capsys, tmp_path):
     log = write_traffic(tmp_path / "log", OUTAGES["two trips"])
     out, err = run(capsys, "why", log, *SETTINGS)
     (command,) = [
-        line.partition(" are of: ")[2] for line in err.splitlines() if " are of: " in line
+        line.partition(" with these seq numbers: ")[2]
+        for line in err.splitlines()
+        if " with these seq numbers: " in line
     ]
     words = shlex.split(command)
     assert words[-2:] == ["-o", "DRIVEN"]
     run(capsys, *words[1:-1], tmp_path / "kept")
     again, err = run(capsys, "why", tmp_path / "kept")
     assert again.splitlines()[0] == out.splitlines()[0]
-    assert " are of: " not in err
+    assert " with these seq numbers: " not in err

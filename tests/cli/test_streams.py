@@ -96,18 +96,18 @@ class TestOutput:
 
 
 @pytest.mark.parametrize("stdout", ["unread", "closed"])
-def test_verdict_is_kept_where_nobody_reads_the_output(commands, folder, stdout):
+def test_status_is_the_verdict_even_if_nobody_reads_the_output(commands, folder, stdout):
     assert commands.run("verify", "damaged", cwd=folder, stdout=stdout).status == 3
 
 
 @pytest.mark.parametrize("stderr", ["full", "closed", "unread"])
-def test_notes_that_can_not_be_written_change_no_verdict(commands, folder, stderr):
+def test_unwritable_standard_error_changes_no_status(commands, folder, stderr):
     assert commands.run("verify", "damaged", cwd=folder, stderr=stderr).status == 3
     assert commands.run("nope", cwd=folder, stderr=stderr).status == 2
 
 
-def test_closed_output_is_no_place_for_another_file(commands, folder, tmp_path):
-    """The next file that is opened would get number 1, and all that is printed."""
+def test_descriptor_of_a_closed_output_is_not_reused(commands, folder, tmp_path):
+    """Otherwise the next file opened would get descriptor 1, and everything that is printed."""
     before = "import os, sys\nsys.argv[2:2] = ['log']"
     done = commands.run(
         "export", str(tmp_path / "x.parquet"), cwd=folder, stdout="closed", before=before
@@ -129,8 +129,8 @@ PROCESSES = [
 
 
 @pytest.mark.parametrize(("environment", "into", "status"), PROCESSES)
-def test_python_of_its_own_ends_as_quietly(folder, environment, into, status):
-    """The same in processes that Python itself begins and ends."""
+def test_real_process_with_unwritable_output_ends_quietly(folder, environment, into, status):
+    """Real processes behave like the command server of the other tests."""
     command = f"{sys.executable} -m recloser replay log {into}"
     done = subprocess.run(
         ["bash", "-c", command],
@@ -146,7 +146,7 @@ def test_python_of_its_own_ends_as_quietly(folder, environment, into, status):
     assert "Exception ignored" not in done.stderr
 
 
-def test_page_that_can_not_be_written_whole_is_not_left_behind(commands, folder):
+def test_page_that_can_not_be_written_whole_leaves_no_file(commands, folder):
     before = (
         "import io, recloser.cli.render.pages as p\n"
         "from pathlib import Path\n"

@@ -9,17 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import large_dataset
 import pyarrow.parquet as pq
 import pytest
 from dask_processes import dask_scheduler, dask_worker
 from distributed import Client
 from runners import Here
 
-import large_dataset
 from conftest import RECORDED_LOGS
 from recloser import CircuitBreakerConfig, replay
 from recloser.cluster.dataset import urls_of
-from recloser.cluster.evaluate import tune_many
+from recloser.cluster.dataset_tuning import tune_many
 from recloser.cluster.executor import DaskRunner, cluster, local_cluster
 from recloser.cluster.many_logs import replay_many, sources_of
 from recloser.cluster.merging import merge_many

@@ -1,48 +1,26 @@
 """Settings evaluated on many logs: the sums of the figures of each log."""
 
-from unittest import mock
-
 import pytest
 from attrs import evolve
+from breaker_calls import fail
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runners import Here
+from log_files import write_traffic
+from runners import Here, sources_in, traffic_of
 
 from conftest import ROOT
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog
-from recloser.cluster import evaluate
-from recloser.cluster.dataset import urls_of
-from recloser.cluster.evaluate import evaluate_many, tune_many
-from recloser.cluster.many_logs import sources_of
+from recloser.cluster.evaluate import evaluate_many
 from recloser.core.events import LogGap
 from recloser.errors import ConfigError, NotALogError
-from recloser.log import parquet
-from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
 from recloser.whatif.comparison import what_happened
 from recloser.whatif.evaluation import what_if
-from recloser.whatif.settings_search import grid_of, tune
-from support import fail, write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 CONFIG = CircuitBreakerConfig(failure_threshold=2, recovery_timeout_seconds=0.5)
-GRID = grid_of({"failure_threshold": [1, 2, 3, 5, 8], "recovery_timeout_seconds": [0.1, 1, 5]})
-
-
-def sources_in(folder, logs, row_group=1 << 20):
-    with mock.patch.object(parquet, "ROW_GROUP", row_group):
-        for number, events in enumerate(logs):
-            write_parquet(events, folder / f"{number}.parquet")
-    return sources_of(urls_of(str(folder)), Here())
-
-
-def traffic_of(events):
-    try:
-        return read_traffic(events)
-    except NotALogError:
-        return None
 
 
 @settings(max_examples=25, deadline=None)
@@ -101,19 +79,6 @@ def test_imported_and_recorded_logs_together_are_refused(tmp_path):
         evaluate_many(sources, Here(), [CONFIG])
 
 
-def test_last_calls_of_each_log_are_held_out(tmp_path):
-    traces = [
-        LogReader(write_traffic(tmp_path / name, ".F" * calls))
-        for name, calls in (("short", 20), ("long", 200))
-    ]
-    (tmp_path / "logs").mkdir()
-    sources = sources_in(tmp_path / "logs", traces)
-    both = tune_many(sources, Here(), {}, GRID).tuning
-    alone = [tune(read_traffic(trace), {}, GRID) for trace in traces]
-    assert both.calls == tuple(map(sum, zip(*(each.calls for each in alone), strict=True)))
-    assert both.base.held_out == alone[0].base.held_out + alone[1].base.held_out
-
-
 def test_changes_apply_to_the_recorded_settings(tmp_path):
     sources = sources_in(tmp_path, [LogReader(RECORDING)])
     found = evaluate_many(sources, Here(), [("failure_threshold=9",), ()])
@@ -123,39 +88,8 @@ def test_changes_apply_to_the_recorded_settings(tmp_path):
         assert found.breakers["redis"].columns[number + 1] == would["redis"]
 
 
-@settings(max_examples=15, deadline=None)
-@given(
-    events=st.one_of(rst.logs().map(list), rst.traces()).filter(
-        lambda events: (t := traffic_of(events)) is not None and t.unknown < t.total
-    ),
-    at_once=st.sampled_from([1, 5, 64]),
-)
-def test_scores_of_one_log_equal_those_of_tune(tmp_path_factory, events, at_once):
-    sources = sources_in(tmp_path_factory.mktemp("tune"), [events], 4)
-    with mock.patch.object(evaluate, "_CONFIGS_PER_JOB", at_once):
-        found = tune_many(sources, Here(), {}, GRID, failure_weight=3)
-    traffic = traffic_of(events)
-    assert found.tuning == tune(traffic, {}, GRID, failure_weight=3)
-    assert (found.calls, found.unknown) == (traffic.total, traffic.unknown)
-
-
-def test_scores_of_several_logs_are_summed(tmp_path):
-    one = tune_many(sources_in(tmp_path, [LogReader(RECORDING)]), Here(), {}, GRID).tuning
-    both = tune_many(sources_in_two(tmp_path), Here(), {}, GRID).tuning
-    assert both.calls == tuple(2 * calls for calls in one.calls)
-    assert both.base.tuned_on == one.base.tuned_on + one.base.tuned_on
-    assert both.recommended.settings == one.recommended.settings
-
-
-def sources_in_two(folder):
-    write_parquet(LogReader(RECORDING), folder / "1.parquet")
-    return sources_of(urls_of(str(folder)), Here())
-
-
 def test_evaluation_of_one_breaker_only(tmp_path):
     sources = sources_in(tmp_path, map(LogReader, (RECORDING, ROOT / "fixtures" / "http-outage")))
     assert list(evaluate_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
     with pytest.raises(NotALogError, match="there is no call of 'none' in these logs"):
         evaluate_many(sources, Here(), [CONFIG], breaker="none")
-    with pytest.raises(ConfigError, match="there is no call with a known outcome"):
-        tune_many(sources, Here(), {}, GRID, breaker="none")

@@ -5,8 +5,10 @@ from unittest import mock
 import pyarrow.parquet as pq
 import pytest
 from attrs import evolve
+from breaker_calls import fail
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_files import write_traffic
 from runners import Here
 
 from conftest import RECORDED_LOGS
@@ -20,7 +22,6 @@ from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.testing import strategies as rst
-from support import fail, write_traffic
 
 FIXTURES = RECORDED_LOGS
 
@@ -127,7 +128,7 @@ def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     assert alone.differences
     assert_same(found.histories[0], alone)
     assert found.histories[0].engine == "events"
-    assert "differ from the computed ones" in found.histories[0].because
+    assert "differ from the computed ones" in found.histories[0].engine_reason
     assert_same(found.histories[1], replay(logs[1]))
 
 
@@ -138,7 +139,7 @@ def test_each_log_with_a_differing_witness_of_any_breaker_is_folded_anew(tmp_pat
     assert all(len(source.row_groups) > 3 for source in found.sources)
     for events, history in zip(logs, found.histories, strict=True):
         assert_same(history, replay(events))
-        assert history.because == WITNESSED
+        assert history.engine_reason == WITNESSED
     assert len({history.differences[0].seq for history in found.histories}) == 3
 
 

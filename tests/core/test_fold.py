@@ -304,7 +304,7 @@ def test_more_probes_at_once_than_allowed_are_refused():
     fold = half_open(half_open_max_probes=2)
     fold.probe(at=COOLDOWN)
     fold.probe(at=COOLDOWN)
-    with pytest.raises(FoldError, match="2 probes are under way already"):
+    with pytest.raises(FoldError, match="2 probes are in flight already"):
         fold.probe(at=COOLDOWN)
 
 

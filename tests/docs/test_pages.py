@@ -5,15 +5,16 @@ import importlib
 import re
 import shlex
 import shutil
+import tomllib
 
 import attrs
 import pytest
 from click.testing import CliRunner
+from integration_extras import MODULES
 
 from conftest import ROOT
 from docs import reference, servers
 from docs.pages import FOLDER, Page, PageError, all_pages
-from extras import MODULES
 from recloser import CircuitBreakerConfig, replay
 from recloser.cli import main
 from recloser.core import state_machine
@@ -109,10 +110,24 @@ def test_tools_and_files_that_a_page_names_exist(path):
         assert (ROOT / name.rstrip(".")).exists(), name
 
 
+@pytest.mark.parametrize("path", WRITTEN, ids=named)
+def test_extras_that_a_page_names_exist(path):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    text = path.read_text(encoding="utf-8")
+    named_after = re.findall(r"\bextras?\s+`([\w-]+)`", text)
+    installed = re.findall(r"(?:recloser|\.)\[([\w,-]+)\]", text)
+    assert {*named_after, *",".join(installed).split(",")} - {""} <= set(extras)
+
+
 def test_site_lists_every_page():
     config = (ROOT / "tools" / "docs" / "mkdocs.yml").read_text()
     listed = set(re.findall(r"([\w-]+\.md)$", config, re.MULTILINE))
-    assert listed == {path.name for path in PAGES if path.parent == FOLDER} | {"reference.md"}
+    assert listed == {path.name for path in PAGES if path.parent == FOLDER} | {
+        "index.md",
+        "reference.md",
+    }
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=named)

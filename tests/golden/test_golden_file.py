@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import (
     CircuitBreaker,
@@ -18,7 +19,6 @@ from recloser.history.engine import replay
 from recloser.history.summary import summarize
 from recloser.log import disk
 from recloser.log.codec import encode
-from support import fail, succeed
 
 
 @pytest.fixture

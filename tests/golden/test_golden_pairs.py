@@ -3,6 +3,8 @@
 import shutil
 
 import pytest
+from breaker_calls import fail
+from log_files import read_lines, resealed, write_traffic
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.errors import GoldenError
@@ -17,7 +19,6 @@ from recloser.golden.golden_pairs import (
     trace_path,
     update,
 )
-from support import fail, read_lines, sealed_again, write_traffic
 
 SEGMENT = "000000000001.jsonl"
 
@@ -174,7 +175,7 @@ def forge(folder):
     """Make a trace whose witness has evidence that differs from the calls before it."""
     segment = folder / SEGMENT
     lines = [line.replace(b'"observed":5,', b'"observed":6,') for line in read_lines(segment)]
-    segment.write_bytes(sealed_again(lines))
+    segment.write_bytes(resealed(lines))
 
 
 def test_update_rejects_a_history_that_differs_from_its_witnesses(traces):

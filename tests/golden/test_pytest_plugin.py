@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import write_traffic
 
 from recloser import CircuitBreaker, EventLog
 from recloser.golden.golden_pairs import GoldenPair, golden_path, update
-from support import fail, succeed, write_traffic
 
 pytest_plugins = ["pytester"]
 
@@ -70,7 +71,7 @@ def test_a_failure_shows_the_difference_without_a_traceback(project):
     result.stdout.fnmatch_lines(
         [
             "*outage.golden.json: differs",
-            "  the histories part at seq 7, call_failed of pay at 2.000000000 s, TimeoutError",
+            "  the histories first differ at seq 7, call_failed of pay at 2.000000000 s, TimeoutError",
             "  pay: edge 1, trip, moved 1.000 ms later",
             "  - 1.999000000 s  CLOSED → OPEN  trip at seq 8: *",
             "  + 2.000000000 s  CLOSED → OPEN  trip at seq 8: *",

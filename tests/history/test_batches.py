@@ -5,8 +5,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+from breaker_calls import fail, succeed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from log_files import write_segment
 
 from conftest import RECORDED_LOGS
 from recloser import (
@@ -38,9 +40,8 @@ from recloser.history.gathering import IS_COMPILED, EventGatherer, LineGatherer
 from recloser.log.codec import encode, lean
 from recloser.log.reader import LogReader
 from recloser.log.seals import SealChain
-from recloser.log.segment_reader import LineBatch, SegmentReader
+from recloser.log.segment_reader import SegmentLines, SegmentReader
 from recloser.testing import strategies as rst
-from support import fail, succeed, write_segment
 
 FIXTURES = RECORDED_LOGS
 PIECES = [b" ", b"0", b"7", b"-", b'"', b",", b"}", b"\xff", b"null", b"\\u0062", b'"seq":3,']
@@ -58,7 +59,7 @@ def in_batches(events, sizes=(7,), *, as_lines=False):
         if as_lines:
             text = b"".join(map(encode, batch))
             reader = SegmentReader(Path("of nothing"))
-            fold.add_lines(LineBatch(reader, text, len(batch), 0, is_sealed=True))
+            fold.add_lines(SegmentLines(reader, text, len(batch), 0, is_sealed=True))
         else:
             fold.add_events([lean_form(event) for event in batch])
         start, turn = start + size, turn + 1

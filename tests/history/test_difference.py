@@ -2,13 +2,13 @@
 
 import pytest
 from attrs import evolve
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, MemoryLog
 from recloser.core.events import CircuitBreakerState, FiredRule, Rule, StateChanged, Trigger
 from recloser.history.difference import Change, compare
 from recloser.history.engine import replay
 from recloser.history.summary import summarize
-from support import fail, succeed
 
 SECOND = 10**9
 

@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import read_lines, resealed, write_segment
 
 from recloser import (
     CircuitBreaker,
@@ -16,7 +18,6 @@ from recloser.core.events import Checkpoint
 from recloser.core.state import BreakerState, dump
 from recloser.history.engine import read_events, replay
 from recloser.log.codec import encode
-from support import fail, read_lines, sealed_again, succeed, write_segment
 
 SEGMENT = "000000000001.jsonl"
 
@@ -40,7 +41,7 @@ def path(tmp_path, clock):
 def edit(path, change):
     """Change the lines of a log and make all seals match, so that only replaying can find it."""
     segment = path / SEGMENT
-    segment.write_bytes(sealed_again(change(read_lines(segment))))
+    segment.write_bytes(resealed(change(read_lines(segment))))
 
 
 def index_of(lines, text, nth=0):
@@ -181,7 +182,7 @@ def test_open_checkpoint_without_an_opening_time_is_an_error(path, tmp_path):
     state = dump(BreakerState("b", CircuitBreakerConfig())) | {"state": "OPEN", "epoch": 1}
     checkpoint = encode(Checkpoint(3, 0, "b", state))
     segment = write_segment(tmp_path / "made", events[:2])
-    segment.write_bytes(sealed_again([encode(events[0]), encode(events[1]), checkpoint]))
+    segment.write_bytes(resealed([encode(events[0]), encode(events[1]), checkpoint]))
     (difference,) = replay(segment).differences
     assert difference.seq == 3
     assert difference.got == ("event 3 (checkpoint): 'b' is OPEN without an opening time")

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import attrs
 import pytest
+from breaker_calls import fail
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +28,6 @@ from recloser.history.gathering import IS_COMPILED, EventGatherer, LineGatherer
 from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import as_lean, decode_lines, encode, full
 from recloser.testing import strategies as rst
-from support import fail
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 OPENED = LogOpened(1, 0, 2, 1, 1, WALL, 0, "", "", 1, "0")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from breaker_calls import fail, succeed
 
 from conftest import ROOT
 from recloser import (
@@ -22,8 +23,8 @@ from recloser.core.state import probes_of, restore
 from recloser.history.live_driver import LiveDriver
 from recloser.history.warping import WarpedClock, warped
 from recloser.history.warps import FORMS, parse_warp, parse_warps
+from recloser.live.own_events import checkpoints_of
 from recloser.log.reader import LogReader
-from support import fail, succeed
 
 SECOND = 10**9
 START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -198,7 +199,7 @@ def test_first_checkpoint_of_a_log_has_its_times_moved(clock, state):
         breaker.before_call()
     assert breaker.current_state().value == state
     breaker.snapshot()
-    checkpoint = next(log.attach().checkpoints("b"))
+    checkpoint = next(checkpoints_of(log.attach().fold, "b"))
     cut = [LogOpened(1, checkpoint.at, 1, 1, 1, START, 0, "", "", 1, "0"),
            Checkpoint(2, checkpoint.at, "b", checkpoint.state)]  # fmt: skip
     ns = 1000 * SECOND
@@ -224,7 +225,7 @@ def test_drift_can_merge_two_seconds_of_a_window(clock):
         succeed(breaker)
         clock.advance(seconds=1)
     breaker.snapshot()
-    checkpoint = next(log.attach().checkpoints("b"))
+    checkpoint = next(checkpoints_of(log.attach().fold, "b"))
     events = [next(iter(log)), Checkpoint(2, checkpoint.at, "b", checkpoint.state)]
     _, moved = warped(events, parse_warps(["mono-drift=-50%"]))
     window = restore(moved).window

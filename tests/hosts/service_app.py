@@ -1,12 +1,11 @@
 """The service of the README, for every kind of server; importing this module creates it.
 
 Environment:
-    HOST_FOLDER: Where the service is: ``down`` is there during an outage, ``calls`` gets a line for
-        each call, and ``log`` is the log.
-    HOST_BREAKER: ``early`` protects the function at import, ``late`` asks for the breaker in each
-        call.
-    HOST_LOG: ``shared`` opens one log at import; ``own`` takes the first that no other worker has;
-        a URL is that of a Redis server.
+    HOST_FOLDER: The folder of the service. A file ``down`` in it causes an outage, ``calls`` receives
+        a line per call, and ``log`` is the log.
+    HOST_BREAKER: ``early`` protects the function on import, ``late`` looks up the breaker in each call.
+    HOST_LOG: ``shared`` opens one log on import; ``own`` opens the first log that no other worker uses;
+        a URL opens a stream on that Redis server.
 """
 
 import json
@@ -82,7 +81,7 @@ def pay_twice_at_most():
 def note(outcome):
     line = json.dumps({"pid": os.getpid(), "outcome": outcome}) + "\n"
     with (FOLDER / "calls").open("a") as calls:
-        calls.write(line)  # one write to a file that is appended to, so no two get mixed up
+        calls.write(line)  # a single write in append mode, so lines of processes do not mix
 
 
 def view():
@@ -95,7 +94,7 @@ def view():
         "member": log._member,
         "state": snapshot.state.value,
         "failed": snapshot.totals.failed,
-        "edges": [("{}-{}".format(*place), edge.trigger.value) for place, edge in edges],
+        "edges": [("{}-{}".format(*entry), edge.trigger.value) for entry, edge in edges],
     }
 
 

@@ -17,7 +17,6 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
-
 from redis_servers import wait_for
 
 celery = pytest.importorskip("celery", reason="celery is not installed")

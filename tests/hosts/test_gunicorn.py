@@ -12,9 +12,9 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
+from redis_servers import wait_for
 
 from recloser import replay
-from redis_servers import wait_for
 
 pytest.importorskip("gunicorn", reason="gunicorn is not installed")
 

@@ -10,7 +10,6 @@ import sys
 import threading
 
 import pytest
-
 from host_rounds.checks import MAIN, path_of
 from host_rounds.judge import FAMILIES
 from host_rounds.plan import ATTACKS, NONE, draw

@@ -6,8 +6,8 @@ import sys
 import tomllib
 
 import pytest
+from integration_extras import MODULES
 
-import extras
 from conftest import ROOT
 from recloser import RecloserError
 from recloser.integrations import needs
@@ -16,10 +16,10 @@ LIBRARIES = {"otel": "opentelemetry", "prometheus": "prometheus_client", "fastap
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-@pytest.mark.parametrize("extra", extras.MODULES)
+@pytest.mark.parametrize("extra", MODULES)
 def test_missing_library_is_reported_with_its_extra(extra, monkeypatch):
     library = LIBRARIES.get(extra, extra)
-    module = f"recloser.integrations.{extras.MODULES[extra]}"
+    module = f"recloser.integrations.{MODULES[extra]}"
     for name in [name for name in sys.modules if name.partition(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, module, raising=False)
@@ -62,8 +62,8 @@ def test_missing_dependency_of_a_library_is_raised_unchanged():
 def test_every_integration_has_an_extra():
     modules = {path.stem for path in (ROOT / "src/recloser/integrations").glob("*.py")}
     shared = {"__init__", "http", "transport", "counts", "callers_faults", "given_breakers"}
-    assert modules - shared == set(extras.MODULES.values())
-    assert set(extras.MODULES) <= set(PROJECT["optional-dependencies"])
+    assert modules - shared == set(MODULES.values())
+    assert set(MODULES) <= set(PROJECT["optional-dependencies"])
 
 
 def test_base_install_needs_no_integration_library():
@@ -76,4 +76,4 @@ def test_importing_the_package_loads_no_integration():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith(("recloser.integ", "recloser.compat"))}
-    assert loaded.isdisjoint({*extras.MODULES, *LIBRARIES.values()})
+    assert loaded.isdisjoint({*MODULES, *LIBRARIES.values()})

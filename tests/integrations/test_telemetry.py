@@ -2,6 +2,7 @@
 
 import pytest
 import structlog
+from breaker_calls import fail, succeed
 from bytecode_points import at_each_point
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -17,7 +18,6 @@ from recloser.integrations.opentelemetry import BreakerTelemetry
 from recloser.integrations.prometheus import BreakerCollector
 from recloser.integrations.structlog import StructlogListener
 from recloser.live.listeners import hears_successes
-from support import fail, succeed
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from breaker_calls import fail
+from log_files import write_traffic
 
 from recloser import (
     CircuitBreaker,
@@ -29,7 +31,6 @@ from recloser.sharing.redis_log import RedisLog
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.whatif.evaluation import what_if
 from recloser.whatif.settings_search import tune
-from support import fail, write_traffic
 
 
 class Count(IntEnum):

@@ -9,10 +9,10 @@ import threading
 import weakref
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, MemoryLog, PermitError
 from recloser.live import blocks
-from support import fail
 
 
 @pytest.fixture

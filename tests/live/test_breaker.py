@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import (
     BreakerDecision,
@@ -23,7 +24,6 @@ from recloser import (
     Reason,
 )
 from recloser.core.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, ForcedOpen
-from support import fail, succeed
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from breaker_calls import ServiceDownError, fail, work
+from held_locks import held_by_this_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +30,6 @@ from recloser import (
     replay,
 )
 from recloser.core.limits import MAX_AT
-from support import ServiceDownError, fail, inside, work
 
 SECOND = 10**9
 
@@ -82,13 +83,13 @@ def test_the_successes_of_a_second_are_one_event(log, clock):
 def test_later_successes_of_a_second_are_only_counted(log):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
-    with inside(breaker):
+    with held_by_this_thread(breaker):
         for _ in range(100):
             protected()
     assert len(breaker.fast_path.call_buffer) == 100
     protected()
     breaker.snapshot()
-    with inside(breaker):
+    with held_by_this_thread(breaker):
         for _ in range(100):
             protected()
     assert not breaker.fast_path.call_buffer

@@ -4,10 +4,10 @@ import copy
 import pickle
 
 import pytest
+from breaker_calls import fail, work
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError
 from recloser.errors import MisuseError
-from support import fail, work
 
 
 def refusal(clock, *, forced=False):

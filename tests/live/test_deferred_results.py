@@ -13,9 +13,9 @@ import warnings
 from unittest.mock import MagicMock
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, MemoryLog
-from support import fail
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import threading
 import time
 
 import pytest
+from breaker_calls import fail, succeed
+from faulty_disk import ERRORS, FaultyDisk, fail_each_call, scenario
 
-from faults import ERRORS, FaultyDisk, fail_each_call, scenario
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.core.events import LogGap
 from recloser.history.engine import replay
 from recloser.live import write_buffer, write_pacing
 from recloser.log import appender
 from recloser.log.reader import LogReader
-from support import fail, succeed
 
 
 def gaps(path):

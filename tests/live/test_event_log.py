@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import crash, read_lines
 
 from recloser import (
     CircuitBreaker,
@@ -24,7 +26,6 @@ from recloser.log import disk
 from recloser.log.reader import LogReader
 from recloser.log.seals import SEAL_EVERY, is_seal
 from recloser.log.verification import verify
-from support import crash, fail, read_lines, succeed
 
 SECOND_NS = 10**9
 

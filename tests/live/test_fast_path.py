@@ -6,7 +6,9 @@ import threading
 import time
 
 import pytest
+from breaker_calls import ServiceDownError, fail, work
 from bytecode_points import at_each_point
+from held_locks import log_lock_held_elsewhere
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +29,6 @@ from recloser import (
 )
 from recloser.live import call_counter, call_tokens, fast_path
 from recloser.live.call_buffer import CallBuffer
-from support import ServiceDownError, fail, held_elsewhere, work
 
 
 def broken():
@@ -51,7 +52,7 @@ def kinds(log):
 def test_a_call_of_a_steady_breaker_takes_no_lock(log):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
-    with held_elsewhere(breaker):
+    with log_lock_held_elsewhere(breaker):
         assert protected() == "done"
         assert breaker.call(work) == "done"
     assert breaker.snapshot().totals.succeeded == 2
@@ -60,7 +61,7 @@ def test_a_call_of_a_steady_breaker_takes_no_lock(log):
 
 def test_before_call_and_report_of_a_steady_breaker_take_no_lock(log):
     breaker = CircuitBreaker("b", log=log)
-    with held_elsewhere(breaker):
+    with log_lock_held_elsewhere(breaker):
         decision = breaker.before_call()
         assert (decision.allowed, decision.reason.value) == (True, "closed")
         breaker.after_success(decision.permit)
@@ -167,7 +168,7 @@ def test_failures_take_no_lock_while_there_are_failures_to_spare(log):
     window = CountWindow(10, failure_rate=1, minimum_calls=10)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
     breaker = CircuitBreaker("b", config, log=log)
-    with held_elsewhere(breaker):
+    with log_lock_held_elsewhere(breaker):
         fail(breaker, 9)
     token = breaker.fast_path.admit_token
     assert (token.bad_recorded, token.bad_limit) == (9, 9)
@@ -418,7 +419,7 @@ def refused(breaker, times):
 def test_rejection_takes_no_lock_and_has_retry_after(log):
     breaker = tripped(log)
     log.attach()._clock.advance(seconds=12)
-    with held_elsewhere(breaker):
+    with log_lock_held_elsewhere(breaker):
         decision = refused(breaker, 2)
     assert (decision.reason.value, decision.retry_after) == ("cooldown_active", 18.0)
     assert [(e.reason.value, e.retry_after) for e in log if e.kind == "call_rejected"] == [
@@ -441,7 +442,7 @@ def test_half_open_breaker_rejects_without_the_lock_while_probes_are_in_flight(l
     breaker = tripped(log)
     log.attach()._clock.advance(seconds=30)
     permit = breaker.before_call().permit
-    with held_elsewhere(breaker):
+    with log_lock_held_elsewhere(breaker):
         decision = refused(breaker, 1)
     assert (decision.reason.value, decision.retry_after) == ("probes_exhausted", None)
     breaker.after_success(permit)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
+from held_locks import held_by_another_thread, log_lock_held_elsewhere
 
 from recloser import Breakers, CircuitBreaker, EventLog, ManualClock, MemoryLog
 from recloser.history.engine import replay
@@ -20,7 +22,6 @@ from recloser.live import disk_writer, writer_thread
 from recloser.log import disk
 from recloser.log.reader import LogReader
 from recloser.process import forks
-from support import fail, held_by_another_thread, held_elsewhere, succeed
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
@@ -91,7 +92,7 @@ def test_calls_buffered_at_a_fork_are_the_parents_and_later_ones_the_childs(tmp_
     log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None)
     breaker = CircuitBreaker("b", log=log)
     call = breaker(lambda: None)
-    with held_elsewhere(breaker):  # nobody folds them before the fork
+    with log_lock_held_elsewhere(breaker):  # nobody folds them before the fork
         breaker.fast_path.call_buffer.limit = 100
         for _ in range(3):
             call()

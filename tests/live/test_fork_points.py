@@ -8,13 +8,13 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
+from breaker_calls import fail
 from bytecode_points import Interruption, at_each_point
 from live_modules import EVENT_LOG, SEQUENCER
 
 from recloser import CircuitBreaker, EventLog, ManualClock
 from recloser.live import writer_thread
 from recloser.log.reader import LogReader
-from support import fail
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"

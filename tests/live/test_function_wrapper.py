@@ -5,6 +5,8 @@ import contextlib
 import threading
 
 import pytest
+from breaker_calls import ServiceDownError
+from held_locks import log_lock_held_elsewhere
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,6 @@ from recloser import (
     replay,
 )
 from recloser.live.function_wrapper import begin
-from support import ServiceDownError, held_elsewhere
 
 SETTINGS = {
     "failures in a row": {"failure_threshold": 4},
@@ -101,7 +102,7 @@ def test_breaker_on_the_fast_path_behaves_as_one_that_takes_the_lock(name, detai
 def test_failures_take_no_lock_while_there_are_some_to_spare():
     service = Service({"failure_threshold": 5})
     service.call("failure")  # what its error says is learnt from it
-    with held_elsewhere(service.breaker):
+    with log_lock_held_elsewhere(service.breaker):
         for _ in range(3):
             assert service.call("failure") is ServiceDownError
     assert service.breaker.snapshot().consecutive_failures == 4
@@ -134,7 +135,7 @@ def test_awaited_failures_take_no_lock_either():
                 await broken()
 
     asyncio.run(fail_often(1))
-    with held_elsewhere(breaker):
+    with log_lock_held_elsewhere(breaker):
         asyncio.run(fail_often(3))
     assert breaker.snapshot().consecutive_failures == 4
 

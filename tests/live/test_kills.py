@@ -1,8 +1,7 @@
 """kill -9 at a random moment loses nothing that was promised."""
 
 import pytest
-
-from kills import kill_rounds
+from kill_rounds import kill_rounds
 
 SOAK = pytest.mark.soak
 

@@ -1,9 +1,10 @@
 """The last whole states can be looked at while another thread goes on."""
 
+from breaker_calls import fail
+
 from recloser import Breakers, MemoryLog
 from recloser.core.state import BreakerState
 from recloser.live import last_good
-from support import fail
 
 
 def test_calls_recorded_during_a_copy_are_left_out(clock, monkeypatch):

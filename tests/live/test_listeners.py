@@ -5,6 +5,7 @@ import logging
 import threading
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import (
     Breakers,
@@ -15,7 +16,6 @@ from recloser import (
     LoggingListener,
     MemoryLog,
 )
-from support import fail, succeed
 
 
 class Recorder(Listener):

@@ -1,11 +1,11 @@
 """What every log promises, be it in memory or on disk."""
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, ConfigError, EventLog, ManualClock, MemoryLog
 from recloser.core.events import CallFailed, ClockTicked, LogOpened, StateChanged
 from recloser.version import __version__
-from support import fail, succeed
 
 
 @pytest.fixture(params=["memory", "disk"])

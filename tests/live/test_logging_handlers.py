@@ -5,10 +5,10 @@ import signal
 import threading
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, MemoryLog
 from recloser.log import disk
-from support import fail
 
 PATIENCE_SECONDS = 20
 

@@ -1,6 +1,7 @@
 """Modes: enforce, shadow, and disabled."""
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import (
     CircuitBreaker,
@@ -11,7 +12,6 @@ from recloser import (
     Reason,
 )
 from recloser.history.engine import replay
-from support import fail, succeed
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextvars
 import threading
 
 import pytest
+from breaker_calls import fail, work
 
 from recloser import (
     CircuitBreaker,
@@ -15,7 +16,6 @@ from recloser import (
     PermitError,
     Reason,
 )
-from support import fail, work
 
 
 @pytest.fixture

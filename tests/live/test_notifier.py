@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from breaker_calls import fail, succeed
 from bytecode_points import at_each_point
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, Listener, MemoryLog
@@ -25,7 +26,6 @@ from recloser.live import notifier as notifier_module
 from recloser.live.listener_queue import CAPACITY, EDGE_RESERVE
 from recloser.live.listeners import subscriptions
 from recloser.live.notifier import OWN_EVENTS, Notifier
-from support import fail, succeed
 
 MODULES = [notifier_module, listener_queue, listeners_module]
 NEVER_TRIPS = CircuitBreakerConfig(failure_threshold=None)

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, MemoryLog
 from recloser.core import kernel
@@ -11,7 +12,6 @@ from recloser.live.call_buffer import CallBuffer
 from recloser.live.call_tokens import OutcomeToken
 from recloser.live.pending_calls import Outcomes, PendingCalls, outcome_event, rejection_event
 from recloser.log.codec import encode_all, full
-from support import fail
 
 
 def calls_of(ats, tooks, tokens):

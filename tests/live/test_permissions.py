@@ -4,6 +4,7 @@ import os
 import stat
 
 import pytest
+from breaker_calls import succeed
 
 from recloser import CircuitBreaker, EventLog, LogError
 from recloser.cli import status_of
@@ -11,7 +12,6 @@ from recloser.log.folder_lock import LOCK_NAME
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.retention import compress_full
 from recloser.log.salvage import find_intact, write_intact
-from support import succeed
 
 SECRET = b"not a log's\n"
 

@@ -10,6 +10,7 @@ import tracemalloc
 
 import pytest
 from attrs import evolve
+from breaker_calls import fail
 
 from recloser import (
     Breakers,
@@ -22,7 +23,6 @@ from recloser import (
     MemoryLog,
 )
 from recloser.core import kernel
-from support import fail
 
 
 @pytest.fixture

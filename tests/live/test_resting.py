@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import pytest
 from attrs import evolve
+from breaker_calls import ServiceDownError, fail, succeed, work
 from bytecode_points import at_each_point
 from live_modules import BREAKER, FAST_PATH, SEQUENCER
 
@@ -31,7 +32,6 @@ from recloser import (
 )
 from recloser.core import kernel
 from recloser.live import coalescing, resting, sequencer
-from support import ServiceDownError, fail, succeed, work
 
 MODULES = [*BREAKER, *FAST_PATH, resting, coalescing, *SEQUENCER]
 BREAKERS = 500

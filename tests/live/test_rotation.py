@@ -8,11 +8,11 @@ import textwrap
 from datetime import timedelta
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, EventLog, read_events, replay
 from recloser.log import disk
 from recloser.log.reader import LogReader, segments_of
-from support import fail, succeed
 
 STEPS = ("create", "write", "sync", "cut", "sync_folder")
 

@@ -4,10 +4,10 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, EventLog, ManualClock, MemoryLog
 from recloser.history.engine import read_events, replay
-from support import fail, succeed
 
 HOUR = 3600
 

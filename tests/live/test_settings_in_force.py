@@ -6,6 +6,7 @@ import warnings
 from functools import partial
 
 import pytest
+from breaker_calls import fail
 
 from recloser import (
     Breakers,
@@ -16,7 +17,6 @@ from recloser import (
     MemoryLog,
     RecloserWarning,
 )
-from support import fail
 
 THREE = CircuitBreakerConfig(failure_threshold=3)
 FOUR = CircuitBreakerConfig(failure_threshold=4)

@@ -2,6 +2,7 @@
 
 import pytest
 from attrs import evolve
+from log_files import write_segment
 
 from recloser import (
     CircuitBreaker,
@@ -15,7 +16,7 @@ from recloser.cli import status_of
 from recloser.core.events import Reset
 from recloser.core.limits import MAX_LINE_BYTES, USUAL_LINE_BYTES
 from recloser.core.log_fold import LogFold
-from recloser.core.state import parted_fields
+from recloser.core.state import differing_fields
 from recloser.history.engine import replay
 from recloser.log.follower import LogFollower
 from recloser.log.listing import segments_in
@@ -23,7 +24,6 @@ from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.log.segment_reader import open_segment
 from recloser.log.verification import verify
-from support import write_segment
 
 MANY = 10_000
 NEVER = {"failure_threshold": None}
@@ -97,7 +97,7 @@ def written(path, config, use, many=MANY, segment_bytes=1 << 16):
             breaker = CircuitBreaker("b", config, log=log)
             state = log.attach().fold.breakers["b"]
             if left is not None:  # a restart forgets the probes that were under way
-                assert set(parted_fields(left, state)) <= {"probes", "deadline"}
+                assert set(differing_fields(left, state)) <= {"probes", "deadline"}
             use(breaker, clock, many if session < 2 else 100)
             log.flush()
             use(breaker, clock, 10)

@@ -8,9 +8,9 @@ import inspect
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, ConfigError, MemoryLog
-from support import fail
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.history.engine import replay
@@ -16,7 +17,6 @@ from recloser.log.reader import LogReader
 from recloser.log.retention import Retention
 from recloser.sharing import log_threads
 from recloser.sharing.redis_log import RedisLog
-from support import fail
 
 PATIENCE_SECONDS = 10
 

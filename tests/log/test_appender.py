@@ -3,12 +3,12 @@
 import os
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.history.engine import replay
 from recloser.log.listing import last_number, segments_in
 from recloser.log.reader import LogReader
-from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)
 
@@ -78,11 +78,11 @@ def write_segments(breaker, log, count):
 @pytest.mark.parametrize("ahead", [1, 2, 7])
 @pytest.mark.parametrize("stray", STRAYS)
 def test_writer_skips_the_name_of_a_stray_segment(tmp_path, clock, stray, ahead):
-    """The next segment has a higher number, so a restart begins after the stray one.
+    """The next segment has a higher number, so that a restart begins after the stray one.
 
-    An empty file is what a process leaves that died as it began a segment: its number is taken.
+    A process that dies while it begins a segment leaves an empty file, so such a number is used.
     """
-    is_taken = stray is empty_file
+    is_reused = stray is empty_file
     options = {
         "segment_bytes": 1500,
         "keep_bytes": 6000,
@@ -99,8 +99,8 @@ def test_writer_skips_the_name_of_a_stray_segment(tmp_path, clock, stray, ahead)
         before = os.lstat(name)
         number = log._writer.appender.number
         write_segments(breaker, log, 1)
-        assert log._writer.appender.number == number + ahead + (not is_taken)
-        assert is_taken or os.lstat(name).st_ino == before.st_ino
+        assert log._writer.appender.number == number + ahead + (not is_reused)
+        assert is_reused or os.lstat(name).st_ino == before.st_ino
         write_segments(breaker, log, 2)
         breaker.force_open()
         health = log.health()

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from breaker_calls import succeed
 
 from recloser import CircuitBreaker, EventLog, LogError
 from recloser.history.engine import replay
-from support import succeed
 
 WRITER = """
 import sys, threading

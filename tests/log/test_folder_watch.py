@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.core.events import LogGap
 from recloser.history.engine import replay
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)
 PATIENCE_SECONDS = 10

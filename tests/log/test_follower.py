@@ -5,8 +5,10 @@ import shutil
 import threading
 
 import pytest
+from breaker_calls import fail, succeed
+from faulty_disk import FaultyDisk
+from log_files import crash
 
-from faults import FaultyDisk
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, EventLog, LogError
 from recloser.audit.live_view import Watch
 from recloser.clock import SYSTEM_CLOCK
@@ -15,7 +17,6 @@ from recloser.log import follower as follower_module
 from recloser.log.codec import decode_lines
 from recloser.log.follower import LogFollower
 from recloser.log.reader import LogReader, segments_of
-from support import crash, fail, succeed
 
 
 def test_follower_yields_each_event_once_and_in_order(tmp_path, clock):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from breaker_calls import fail, succeed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from log_files import read_lines, resealed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock, RecloserError
 from recloser.cli import status_of
-from support import fail, read_lines, sealed_again, succeed
 
 if not Path("/proc/self/status").exists():
     pytest.skip("this platform has no /proc to measure a peak of memory", allow_module_level=True)
@@ -180,7 +181,7 @@ def test_mutated_log_gives_a_status_and_no_traceback(capsys, tmp_path, lines, ch
     data = b"".join(changed)
     if good_seals:
         try:
-            data = sealed_again(changed)
+            data = resealed(changed)
         except (RecloserError, ValueError):  # a line that is no event can't be sealed again
             data = b"".join(changed)
     path = tmp_path / "mutated.jsonl"

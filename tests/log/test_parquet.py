@@ -156,7 +156,7 @@ def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     write_parquet(forged, tmp_path / "log.parquet")
     history = replay(tmp_path / "log.parquet")
     assert history.engine == "events"
-    assert "edges or states differ" in history.because
+    assert "edges or states differ" in history.engine_reason
     assert history.differences == replay(forged).differences
     assert len(history.differences) == 1
 
@@ -168,7 +168,7 @@ def test_impossible_event_is_reported_as_by_folding_events(tmp_path):
     ]
     write_parquet(events, tmp_path / "log.parquet")
     history = replay(tmp_path / "log.parquet")
-    assert "its epoch 99 has not begun" in history.because
+    assert "its epoch 99 has not begun" in history.engine_reason
     assert history.differences == replay(events).differences
 
 

@@ -1,6 +1,8 @@
 """The strict reader returns nothing before its seal was checked."""
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import crash, read_lines, write_rotated_log
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog, FutureVersionError, NotALogError
 from recloser.core.events import LogOpened
@@ -8,7 +10,6 @@ from recloser.history.engine import read_events
 from recloser.log.codec import MAX_LINE_BYTES
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.seals import SEAL_EVERY, is_seal
-from support import crash, fail, read_lines, rotated, succeed
 
 FIRST = "000000000001.jsonl"
 SECOND = "000000000002.jsonl"
@@ -174,7 +175,7 @@ def test_log_of_a_later_version_is_not_reported_as_damage(path):
 
 
 def test_log_begins_later_when_its_first_segments_were_removed_after_listing(tmp_path, clock):
-    first, second, third, *_ = rotated(tmp_path, clock)
+    first, second, third, *_ = write_rotated_log(tmp_path, clock)
 
     class Listed(LogReader):
         def listed(self):
@@ -189,7 +190,7 @@ def test_log_begins_later_when_its_first_segments_were_removed_after_listing(tmp
 
 
 def test_segment_removed_while_earlier_ones_are_read_is_an_error(tmp_path, clock):
-    first, second, third, *_ = rotated(tmp_path, clock)
+    first, second, third, *_ = write_rotated_log(tmp_path, clock)
     batches = LogReader(tmp_path).batches()
     next(batches)
     first.unlink()

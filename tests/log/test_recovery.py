@@ -7,12 +7,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, EventLog
 from recloser.log import disk, recovery
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
-from support import fail
 
 KILLED = textwrap.dedent(
     """

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import zstandard
+from breaker_calls import fail, succeed
 from bytecode_points import at_each_point
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog
@@ -19,7 +20,6 @@ from recloser.log.reader import LogReader, segments_of
 from recloser.log.retention import Retention, compress_full, remove_old
 from recloser.log.salvage import find_intact, write_intact
 from recloser.log.verification import verify
-from support import fail, succeed
 
 
 def write(path, clock, **options):

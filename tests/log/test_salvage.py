@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.cli import status_of
@@ -11,7 +12,6 @@ from recloser.history.engine import replay
 from recloser.log import disk
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
-from support import fail, succeed
 
 SEGMENTS = [f"{number:012d}.jsonl" for number in range(1, 6)]
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import zstandard
+from breaker_calls import fail, succeed
 
 from recloser import (
     CircuitBreaker,
@@ -23,7 +24,6 @@ from recloser.log import segment_reader
 from recloser.log.listing import segments_in
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
-from support import fail, succeed
 
 SETTINGS = CircuitBreakerConfig(failure_threshold=3)
 

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 import zstandard
+from breaker_calls import fail, succeed
+from log_files import crash, read_lines, write_rotated_log
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.cli import status_of
@@ -15,7 +17,6 @@ from recloser.log.reader import LogReader, segments_of
 from recloser.log.salvage import find_intact, write_intact
 from recloser.log.seals import is_seal
 from recloser.log.verification import Head, verify
-from support import crash, fail, read_lines, rotated, succeed
 
 SEGMENTS = [f"{n:012d}.jsonl" for n in (1, 2, 3)]
 
@@ -101,7 +102,7 @@ def test_log_that_has_grown_still_has_its_head(path, clock):
 
 
 def test_missing_seq_and_falling_time_are_found_although_the_seals_match(path, tmp_path):
-    from support import write_segment
+    from log_files import write_segment
 
     _, configured, *_ = events = list(LogReader(path))
     hole = write_segment(tmp_path / "hole", [events[0], configured, events[4]])
@@ -215,7 +216,7 @@ def test_copy_keeps_the_intact_parts_before_and_after_the_damage(capsys, path):
     assert status == 0
     assert {file.name: file.read_bytes() for file in path.glob("*.jsonl")} == before
     assert sorted(file.name for file in repaired.iterdir()) == SEGMENTS
-    assert f"{SEGMENTS[1]}: a gap follows, of up to " in out
+    assert f"{SEGMENTS[1]}: followed by a gap of up to " in out
     assert (repaired / SEGMENTS[0]).read_bytes() == before[SEGMENTS[0]]
     cut = (repaired / SEGMENTS[1]).read_bytes()
     kept = cut[: cut.index(b'{"event":"log_gap"')]
@@ -304,7 +305,7 @@ def remove_all_but_last(segments):
 
 @pytest.mark.parametrize("change", [compress, remove_first, remove_all_but_last])
 def test_compressed_or_removed_full_segments_are_not_damage(tmp_path, clock, monkeypatch, change):
-    segments = rotated(tmp_path, clock)
+    segments = write_rotated_log(tmp_path, clock)
     since_it_was_listed(monkeypatch, change)
     result = verify(tmp_path)
     assert result.damages == []
@@ -315,7 +316,7 @@ def test_compressed_or_removed_full_segments_are_not_damage(tmp_path, clock, mon
 
 
 def test_missing_segment_with_older_ones_left_is_reported(tmp_path, clock, monkeypatch):
-    segments = rotated(tmp_path, clock)
+    segments = write_rotated_log(tmp_path, clock)
     since_it_was_listed(monkeypatch, lambda listed: listed[1].unlink())
     (damage,) = verify(tmp_path).damages
     assert f"{segments[1].name}: it can't be read: No such file" in damage
@@ -323,7 +324,7 @@ def test_missing_segment_with_older_ones_left_is_reported(tmp_path, clock, monke
 
 @pytest.mark.parametrize("size", [1, 200])
 def test_partial_line_being_written_is_not_a_torn_tail(tmp_path, clock, monkeypatch, size):
-    last = rotated(tmp_path, clock)[-1]
+    last = write_rotated_log(tmp_path, clock)[-1]
     whole = last.read_bytes()
     last.write_bytes(whole[:-size])
     verified = verification._verified
@@ -339,7 +340,7 @@ def test_partial_line_being_written_is_not_a_torn_tail(tmp_path, clock, monkeypa
 
 
 def test_damage_in_a_log_being_written_is_reported(tmp_path, clock, monkeypatch):
-    first, *_, last = rotated(tmp_path, clock)
+    first, *_, last = write_rotated_log(tmp_path, clock)
     first.write_bytes(first.read_bytes().replace(b"succeeded", b"suxxeeded", 1))
     verified, looks = verification._verified, []
 

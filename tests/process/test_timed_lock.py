@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bytecode_points import at_each_point
+from held_locks import held_by_another_thread
 
 from recloser.process import timed_lock
 from recloser.process.timed_lock import TimedLock
-from support import held_by_another_thread
 
 
 def test_lock_can_be_taken_again_by_its_thread():

@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_files import crash, write_segment
 
 import recloser.core.edges
 import recloser.core.fold
@@ -32,7 +33,6 @@ from recloser.history.engine import read_events
 from recloser.live.sequencer import Sequencer
 from recloser.proof import variants
 from recloser.proof.proof import prove
-from support import crash, write_segment
 from test_invariants import configs
 
 MS = 10**6

@@ -6,13 +6,13 @@ import subprocess
 import traceback
 
 import pytest
+from breaker_calls import fail
+from redis_servers import RedisServer, free_port, servers_here, wait_for
 from shared_support import has_tripped, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, ConfigError
 from recloser.sharing.connection import StreamAwayError, StreamConnection, stream_key
 from recloser.sharing.redis_log import RedisLog
-from redis_servers import RedisServer, free_port, servers_here, wait_for
-from support import fail
 
 SECRET = "hunter2"  # must appear in no message
 CONFIG = CircuitBreakerConfig(
@@ -92,7 +92,7 @@ def test_reconnecting_keeps_the_same_client():
     assert server._client is client
 
 
-def test_log_follows_the_stream_to_another_node_of_a_redis_cluster(stream, joined):
+def test_log_follows_the_stream_to_another_node_of_a_redis_cluster(stream, make_log):
     binary = next(iter(servers_here().values()), None)
     if binary is None:
         pytest.skip("there is no Redis server on this machine")
@@ -107,7 +107,7 @@ def test_log_follows_the_stream_to_another_node_of_a_redis_cluster(stream, joine
                     lambda node=node: b"cluster_state:ok" in node.execute_command("CLUSTER", "INFO")
                 )
         breakers = [
-            CircuitBreaker("b", CONFIG, log=joined(node, stream)) for node in (first, second)
+            CircuitBreaker("b", CONFIG, log=make_log(node, stream)) for node in (first, second)
         ]
         wait_for(lambda: not any(breaker.snapshot().degraded for breaker in breakers))
         fail(breakers[0], 3)
@@ -116,7 +116,7 @@ def test_log_follows_the_stream_to_another_node_of_a_redis_cluster(stream, joine
             breaker._sequencer._log.close()
 
 
-def test_log_connects_with_tls(stream, joined, tmp_path):
+def test_log_connects_with_tls(stream, make_log, tmp_path):
     binary, openssl = servers_here().get("redis-server"), shutil.which("openssl")
     if binary is None or openssl is None:
         pytest.skip("there is no Redis server here that speaks TLS")
@@ -135,14 +135,14 @@ def test_log_connects_with_tls(stream, joined, tmp_path):
         url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
 
     with RedisServer(binary, options):
-        breaker = CircuitBreaker("b", CONFIG, log=joined(Secure, stream))
+        breaker = CircuitBreaker("b", CONFIG, log=make_log(Secure, stream))
         assert not breaker.snapshot().degraded
         breaker.force_open()
         assert state(breaker) == "OPEN"
         breaker._sequencer._log.close()
 
 
-def test_documented_rights_of_the_redis_user_are_enough(redis_server, stream, joined):
+def test_documented_rights_of_the_redis_user_are_enough(redis_server, stream, make_log):
     with redis_server.client() as client:
         client.execute_command(
             "ACL", "SETUSER", "shared", "on", ">pa:ss@/word", "resetkeys", "resetchannels",
@@ -153,7 +153,7 @@ def test_documented_rights_of_the_redis_user_are_enough(redis_server, stream, jo
     class Named:
         url = redis_server.url.replace("//", "//shared:pa%3Ass%40%2Fword@")
 
-    breakers = [CircuitBreaker("b", CONFIG, log=joined(Named, stream)) for _ in range(2)]
+    breakers = [CircuitBreaker("b", CONFIG, log=make_log(Named, stream)) for _ in range(2)]
     assert not breakers[0].snapshot().degraded
     fail(breakers[0], 3)
     wait_for(lambda: has_tripped(breakers[1]))

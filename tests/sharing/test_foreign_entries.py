@@ -4,13 +4,13 @@ import logging
 
 import msgspec
 import pytest
-from shared_support import agree, history, is_degraded, log_of, state
+from breaker_calls import fail
+from redis_servers import RedisServer, servers_here, wait_for
+from shared_support import await_agreement, history, is_degraded, log_of, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.sharing.stream_entry import MAX_BODY_BYTES, MAX_EVENTS_BYTES
 from recloser.sharing.stream_fold import StreamFold
-from redis_servers import RedisServer, servers_here, wait_for
-from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=30)
 BEGIN = {"generation": "x", "format": 1, "rules": 1, "library": "9"}
@@ -81,8 +81,8 @@ def redis_server():
 
 
 @pytest.fixture
-def breaker(redis_server, stream, joined):
-    made = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+def breaker(redis_server, stream, make_log):
+    made = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream))
     wait_for(lambda: not is_degraded(made))
     return made
 
@@ -96,34 +96,34 @@ def add(redis_server, stream):
 
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_unreadable_entry_is_passed_over_by_all_members(
-    redis_server, stream, joined, breaker, add, what
+    redis_server, stream, make_log, breaker, add, what
 ):
     fail(breaker)
-    agree(breaker)
+    await_agreement(breaker)
     add(UNREADABLE[what])
-    agree(breaker)
-    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+    await_agreement(breaker)
+    late = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream))
     assert not is_degraded(late)
     fail(late, 2)
     wait_for(lambda: state(breaker) == state(late) == "OPEN")
-    agree(breaker, late)
+    await_agreement(breaker, late)
     assert [log_of(each).health().passed_over for each in (breaker, late)] == [1, 1]
     assert [event.kind for event in history(breaker)].count("call_failed") == 3
 
 
 @pytest.mark.parametrize("what", HARMLESS)
 def test_ignored_entry_prevents_no_member_from_joining(
-    redis_server, stream, joined, breaker, add, what
+    redis_server, stream, make_log, breaker, add, what
 ):
     fail(breaker)
-    agree(breaker)
+    await_agreement(breaker)
     add(HARMLESS[what])
-    agree(breaker)
-    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+    await_agreement(breaker)
+    late = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream))
     assert not is_degraded(late)
     fail(late, 2)
     wait_for(lambda: state(breaker) == state(late) == "OPEN")
-    agree(breaker, late)
+    await_agreement(breaker, late)
     assert history(breaker)
 
 
@@ -131,20 +131,20 @@ def test_unreadable_entries_are_reported_once(breaker, add, caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             add({"temperature": "21"})
-            agree(breaker)
+            await_agreement(breaker)
     reports = [r.message for r in caplog.records if "cannot be read completely" in r.message]
     assert len(reports) == 1
     assert "it has no field 'member'" in reports[0]
     assert log_of(breaker).health().passed_over == 5
 
 
-def test_large_entries_of_others_delay_no_call(redis_server, stream, joined, breaker, add):
+def test_large_entries_of_others_delay_no_call(redis_server, stream, make_log, breaker, add):
     """Their fields are not parsed, so no thread waits for that."""
     clock = log_of(breaker)._clock
     add({"member": "m", "batch": "1", "events": b"\n" * (32 << 20)})
     add({"member": "m", "batch": "2", "checkpoint": b"[" * (MAX_BODY_BYTES + 1)})
     slowest = 0
-    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+    late = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream))
     until = clock.monotonic_ns() + 10**9
     while clock.monotonic_ns() < until:
         began = clock.monotonic_ns()
@@ -157,7 +157,7 @@ def test_large_entries_of_others_delay_no_call(redis_server, stream, joined, bre
 
 
 def test_unfoldable_entry_is_passed_over_by_all_members(
-    redis_server, stream, joined, breaker, add, monkeypatch
+    redis_server, stream, make_log, breaker, add, monkeypatch
 ):
     """The entry is tried twice, whatever error it causes."""
     fold_entry = StreamFold.fold_entry
@@ -172,14 +172,14 @@ def test_unfoldable_entry_is_passed_over_by_all_members(
     add({"member": "poison", "batch": "1", "events": ""})
     wait_for(lambda: log_of(breaker).health().passed_over == 1)
     wait_for(lambda: not is_degraded(breaker))
-    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, timeout_seconds=5))
+    late = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream, timeout_seconds=5))
     fail(late, 3)
     wait_for(lambda: state(breaker) == state(late) == "OPEN")
-    agree(breaker, late)
+    await_agreement(breaker, late)
 
 
 def test_large_entry_is_not_fetched_in_every_round_trip(breaker, add):
     add({"member": "m", "batch": "1", "events": b"\n" * (4 << 20)})
     server = log_of(breaker)._connection
     wait_for(lambda: not server.page_back(None, count=1)[0].is_large)
-    agree(breaker)
+    await_agreement(breaker)

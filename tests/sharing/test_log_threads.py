@@ -3,9 +3,9 @@
 import threading
 
 import pytest
+from redis_servers import wait_for
 
 from recloser.sharing.log_threads import LogThreads
-from redis_servers import wait_for
 
 
 @pytest.fixture

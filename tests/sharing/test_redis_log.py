@@ -7,6 +7,8 @@ import threading
 
 import pytest
 import redis
+from breaker_calls import fail, succeed
+from redis_servers import Loop, Proxy, wait_for
 from shared_support import has_tripped, state
 
 from recloser import (
@@ -28,15 +30,13 @@ from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import StreamCheckpoint
 from recloser.sharing.stream_fold import StreamFold
-from redis_servers import Loop, Proxy, wait_for
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1
 )
 
 
-class Heard(Listener):
+class Recorder(Listener):
     hears_successes = hears_refusals = True
 
     def __init__(self):
@@ -51,12 +51,12 @@ class Heard(Listener):
 
 
 @pytest.fixture
-def pair(redis_server, stream, joined):
+def pair(redis_server, stream, make_log):
     """One breaker in two members."""
-    return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
+    return [CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream)) for _ in range(2)]
 
 
-def level(*breakers):
+def synchronize(*breakers):
     """Wait until all events of the breakers were sent and read by all."""
     for _ in range(2):
         for breaker in breakers:
@@ -64,7 +64,7 @@ def level(*breakers):
 
 
 def states(*breakers):
-    level(*breakers)
+    synchronize(*breakers)
     return [dump(breaker._state) for breaker in breakers]
 
 
@@ -76,7 +76,7 @@ def entries(redis_server, stream):
 def test_trip_in_one_process_opens_the_breaker_in_all(pair):
     here, there = pair
     fail(here, 2)
-    level(*pair)
+    synchronize(*pair)
     fail(there)
     wait_for(lambda: state(here) == state(there) == "OPEN")
     assert here.before_call().reason is Reason.COOLDOWN_ACTIVE
@@ -92,12 +92,12 @@ def test_only_one_process_admits_a_probe(pair):
     wait_for(lambda: has_tripped(pair[1]))
     wait_for(lambda: any(b.before_call().allowed for b in pair))
     assert [state(b) for b in pair].count("HALF_OPEN") >= 1
-    level(*pair)
+    synchronize(*pair)
     assert [b.before_call().reason for b in pair] == [Reason.PROBES_EXHAUSTED] * 2
 
 
-def test_only_one_of_many_threads_in_many_processes_gets_a_probe(redis_server, stream, joined):
-    breakers = [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(4)]
+def test_only_one_of_many_threads_in_many_processes_gets_a_probe(redis_server, stream, make_log):
+    breakers = [CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream)) for _ in range(4)]
     fail(breakers[0], 3)
     wait_for(lambda: all(map(has_tripped, breakers)))
     wait_for(lambda: breakers[0].snapshot().retry_after == 0)
@@ -152,10 +152,10 @@ def test_thousand_calls_become_a_few_entries(redis_server, stream, pair):
     assert entries(redis_server, stream) - before <= 5
 
 
-def test_late_process_learns_the_whole_history(redis_server, stream, joined, pair):
+def test_late_process_learns_the_whole_history(redis_server, stream, make_log, pair):
     fail(pair[0], 3)
-    level(*pair)
-    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+    synchronize(*pair)
+    late = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream))
     assert has_tripped(late)
     assert late.snapshot().opened_at == pair[0].snapshot().opened_at
     first, second = states(pair[0], late)
@@ -163,17 +163,17 @@ def test_late_process_learns_the_whole_history(redis_server, stream, joined, pai
 
 
 def test_late_process_starts_at_a_checkpoint_of_a_trimmed_stream(
-    redis_server, stream, joined, monkeypatch
+    redis_server, stream, make_log, monkeypatch
 ):
     monkeypatch.setattr(stream_fold_module, "CHECKPOINT_EVERY", 20)
-    log = joined(redis_server, stream, keep_entries=30)
+    log = make_log(redis_server, stream, keep_entries=30)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
     for _ in range(120):
         fail(breaker)
         log.flush()
-    level(breaker)
+    synchronize(breaker)
     assert 30 <= entries(redis_server, stream) <= 80
-    late = CircuitBreaker("b", breaker.config, log=joined(redis_server, stream))
+    late = CircuitBreaker("b", breaker.config, log=make_log(redis_server, stream))
     assert late._sequencer.stream_fold.start > (0, 0)
     assert late._sequencer.stream_fold.entries < 60
     first, second = states(breaker, late)
@@ -193,39 +193,39 @@ def test_command_is_in_effect_in_all_processes_when_it_returns(pair):
 
 
 def test_listeners_receive_all_edges_and_the_calls_of_their_own_process(
-    redis_server, stream, joined
+    redis_server, stream, make_log
 ):
-    heard = [Heard(), Heard()]
+    recorder = [Recorder(), Recorder()]
     here, there = (
-        CircuitBreaker("b", CONFIG, log=joined(redis_server, stream), listeners=[listener])
-        for listener in heard
+        CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream), listeners=[listener])
+        for listener in recorder
     )
     succeed(here, 3)
     fail(there, 3)
-    level(here, there)
-    wait_for(lambda: heard[0].edges and heard[1].edges)
+    synchronize(here, there)
+    wait_for(lambda: recorder[0].edges and recorder[1].edges)
     assert here.flush()
     assert there.flush()
-    assert heard[0].edges == heard[1].edges
-    assert sum(e.count for e in heard[0].events if e.kind == "call_succeeded") == 3
-    assert [e.kind for e in heard[1].events if e.kind.startswith("call")] == ["call_failed"] * 3
+    assert recorder[0].edges == recorder[1].edges
+    assert sum(e.count for e in recorder[0].events if e.kind == "call_succeeded") == 3
+    assert [e.kind for e in recorder[1].events if e.kind.startswith("call")] == ["call_failed"] * 3
 
 
-def test_differing_settings_are_reported_and_not_used(redis_server, stream, joined, pair, caplog):
+def test_differing_settings_are_reported_and_not_used(redis_server, stream, make_log, pair, caplog):
     other = CircuitBreakerConfig(failure_threshold=9)
     with caplog.at_level(logging.WARNING):
-        breaker = CircuitBreaker("b", other, log=joined(redis_server, stream))
+        breaker = CircuitBreaker("b", other, log=make_log(redis_server, stream))
     assert "'b' has other settings in the stream than here: failure_threshold, " in caplog.text
     assert breaker._state.config.failure_threshold == 3
     with pytest.raises(ConfigError, match="has other settings"):
-        CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="raise"))
+        CircuitBreaker("b", other, log=make_log(redis_server, stream, on_other_config="raise"))
 
 
 def test_on_other_config_replace_replaces_settings_in_all_processes(
-    redis_server, stream, joined, pair
+    redis_server, stream, make_log, pair
 ):
     other = CircuitBreakerConfig(failure_threshold=9)
-    CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="replace"))
+    CircuitBreaker("b", other, log=make_log(redis_server, stream, on_other_config="replace"))
     wait_for(lambda: all(b._state.config.failure_threshold == 9 for b in pair))
 
 
@@ -233,15 +233,15 @@ def test_on_other_config_replace_replaces_settings_in_all_processes(
     "options",
     [{"on_other_config": "ignore"}, {"timeout_seconds": 0}, {"claim_seconds": -1}],
 )
-def test_invalid_options_are_refused(redis_server, options, joined):
+def test_invalid_options_are_refused(redis_server, options, make_log):
     with pytest.raises(ConfigError, match=next(iter(options))):
-        joined(redis_server, "s", **options)
+        make_log(redis_server, "s", **options)
 
 
-def test_wall_clock_that_is_an_hour_wrong_makes_no_difference(redis_server, stream, joined):
+def test_wall_clock_that_is_an_hour_wrong_makes_no_difference(redis_server, stream, make_log):
     clocks = [SkewedClock(SystemClock(), shift_seconds=s) for s in (3600, -3600)]
     breakers = [
-        CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, clock=clock))
+        CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream, clock=clock))
         for clock in clocks
     ]
     fail(breakers[0], 3)
@@ -265,43 +265,43 @@ def test_coroutines_are_protected_by_a_shared_breaker(pair):
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_both_versions_of_the_redis_protocol_work(redis_server, stream, joined, protocol):
+def test_both_versions_of_the_redis_protocol_work(redis_server, stream, make_log, protocol):
     class Spoken:
         url = f"{redis_server.url}?protocol={protocol}"
 
-    breaker = CircuitBreaker("b", CONFIG, log=joined(Spoken, stream))
+    breaker = CircuitBreaker("b", CONFIG, log=make_log(Spoken, stream))
     breaker.force_open()
     assert state(breaker) == "OPEN"
     assert not breaker.snapshot().degraded
 
 
-def test_registry_can_use_a_redis_log(redis_server, stream, joined):
-    here, there = (Breakers(CONFIG, log=joined(redis_server, stream)) for _ in range(2))
+def test_registry_can_use_a_redis_log(redis_server, stream, make_log):
+    here, there = (Breakers(CONFIG, log=make_log(redis_server, stream)) for _ in range(2))
     fail(here["x"], 3)
     wait_for(lambda: has_tripped(there["x"]))
     assert state(there["y"]) == "CLOSED"
 
 
-def test_window_counts_the_calls_of_all_processes(redis_server, stream, joined):
+def test_window_counts_the_calls_of_all_processes(redis_server, stream, make_log):
     config = CircuitBreakerConfig(
         failure_threshold=None, window=CountWindow(10, 0.5, minimum_calls=10)
     )
-    breakers = [CircuitBreaker("b", config, log=joined(redis_server, stream)) for _ in range(2)]
+    breakers = [CircuitBreaker("b", config, log=make_log(redis_server, stream)) for _ in range(2)]
     succeed(breakers[0], 5)
-    level(*breakers)
+    synchronize(*breakers)
     fail(breakers[1], 5)
     wait_for(lambda: [state(b) for b in breakers] == ["OPEN"] * 2)
     assert states(*breakers)[0]["why_open"]["calls"] == 10
 
 
 def test_probe_of_a_call_that_gave_up_is_used_by_the_next_call_or_returned(
-    redis_server, stream, joined, request
+    redis_server, stream, make_log, request
 ):
     loop = Loop()
     request.addfinalizer(loop.close)
     proxy = Proxy(loop, redis_server.port)
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.1)
-    breaker = CircuitBreaker("b", config, log=joined(proxy, stream, claim_seconds=0.01))
+    breaker = CircuitBreaker("b", config, log=make_log(proxy, stream, claim_seconds=0.01))
     fail(breaker, 3)
     wait_for(lambda: breaker.snapshot().retry_after == 0)
     threading.Event().wait(0.01)
@@ -324,17 +324,17 @@ def test_probe_of_a_call_that_gave_up_is_used_by_the_next_call_or_returned(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_forked_child_is_a_member_of_its_own(redis_server, stream, joined):
-    breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+def test_forked_child_is_a_member_of_its_own(redis_server, stream, make_log):
+    breaker = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream))
     succeed(breaker)
-    level(breaker)
+    synchronize(breaker)
     child = os.fork()
     if not child:
         status = 1
         try:
             fail(breaker, 3)
             wait_for(lambda: has_tripped(breaker) and not breaker.snapshot().degraded)
-            level(breaker)
+            synchronize(breaker)
             status = 0
         finally:
             os._exit(status)
@@ -346,9 +346,9 @@ def test_forked_child_is_a_member_of_its_own(redis_server, stream, joined):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_children_that_use_the_log_first_are_members_of_their_own(
-    redis_server, stream, joined
+    redis_server, stream, make_log
 ):
-    log = joined(redis_server, stream)
+    log = make_log(redis_server, stream)
     children = []
     for _ in range(2):
         child = os.fork()
@@ -370,8 +370,8 @@ def test_forked_children_that_use_the_log_first_are_members_of_their_own(
     wait_for(lambda: state(breaker) == "OPEN")
 
 
-def test_health_reports_waiting_events_and_failures(redis_server, stream, joined):
-    log = joined(redis_server, stream)
+def test_health_reports_waiting_events_and_failures(redis_server, stream, make_log):
+    log = make_log(redis_server, stream)
     assert log.health().failure is None
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker)
@@ -379,8 +379,8 @@ def test_health_reports_waiting_events_and_failures(redis_server, stream, joined
     assert (log.health().waiting, log.health().lost, log.health().failure) == (0, 0, None)
 
 
-def test_calls_continue_after_the_log_is_closed(redis_server, stream, joined):
-    log = joined(redis_server, stream)
+def test_calls_continue_after_the_log_is_closed(redis_server, stream, make_log):
+    log = make_log(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     log.close()
     log.close()
@@ -389,9 +389,9 @@ def test_calls_continue_after_the_log_is_closed(redis_server, stream, joined):
     assert breaker.snapshot().degraded
 
 
-def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, joined, monkeypatch):
+def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, make_log, monkeypatch):
     monkeypatch.setattr(stream_fold_module, "CHECKPOINT_EVERY", 5)
-    log = joined(redis_server, stream)
+    log = make_log(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     for _ in range(10):
         succeed(breaker)
@@ -401,9 +401,11 @@ def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, joine
     assert StreamFold.from_checkpoint(kept).fold.breakers["b"].succeeded > 0
 
 
-def test_claim_is_sent_without_delay_after_a_checkpoint(redis_server, stream, joined, monkeypatch):
+def test_claim_is_sent_without_delay_after_a_checkpoint(
+    redis_server, stream, make_log, monkeypatch
+):
     monkeypatch.setattr(redis_module, "BATCH_SECONDS", 10)
-    breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, claim_seconds=5))
+    breaker = CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream, claim_seconds=5))
     fail(breaker, 3)
     wait_for(lambda: has_tripped(breaker))
     wait_for(lambda: breaker.snapshot().retry_after == 0)

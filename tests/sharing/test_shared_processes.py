@@ -4,10 +4,10 @@
 """
 
 import pytest
+from redis_servers import servers_here
 
 import shared_faults
 import shared_soak
-from redis_servers import servers_here
 
 SERVERS = servers_here()
 

@@ -3,13 +3,13 @@
 import logging
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, ManualClock, SystemClock
 from recloser.core.events import FORMAT_VERSION, RULES_VERSION
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import Begin, Entry
 from recloser.sharing.stream_fold import StreamFold
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=1, half_open_success_threshold=1
@@ -83,7 +83,7 @@ class Stream:
         self.sequencer.after_unlock()
 
 
-class Heard(Listener):
+class Recorder(Listener):
     hears_successes = hears_refusals = True
     inline = True
 
@@ -100,8 +100,8 @@ class Heard(Listener):
 
 
 @pytest.fixture
-def heard():
-    return Heard()
+def recorder():
+    return Recorder()
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def log():
 
 
 @pytest.fixture
-def breaker(log, heard):
-    return CircuitBreaker("b", CONFIG, log=log, listeners=[heard])
+def breaker(log, recorder):
+    return CircuitBreaker("b", CONFIG, log=log, listeners=[recorder])
 
 
 @pytest.fixture
@@ -227,20 +227,20 @@ def test_breaker_created_inside_a_change_follows_the_stream_joined_later(log, br
 # Listeners receive each edge once.
 
 
-def test_listeners_receive_all_edges_that_are_read_at_once(stream, heard, breaker):
+def test_listeners_receive_all_edges_that_are_read_at_once(stream, recorder, breaker):
     """A late reply may contain the trip together with the end of its cooldown."""
     stream.go_offline()
     fail(breaker, 3)
-    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
+    assert (recorder.calls, recorder.edges) == (["call_failed"] * 3, ["trip"])
     stream.join()
     tripping = stream.send()
     stream.hold(lambda: stream.sequencer.outbox.confirm(tripping.batch))
     cooling = stream.send(after_ms=1000)
     stream.read(tripping, cooling)
-    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip", "cool"])
+    assert (recorder.calls, recorder.edges) == (["call_failed"] * 3, ["trip", "trip", "cool"])
 
 
-def test_listeners_receive_events_of_an_offline_period_once(stream, heard, breaker):
+def test_listeners_receive_events_of_an_offline_period_once(stream, recorder, breaker):
     """The stream is back for a moment, and the failures may or may not have arrived."""
     stream.go_offline()
     fail(breaker, 3)
@@ -248,23 +248,23 @@ def test_listeners_receive_events_of_an_offline_period_once(stream, heard, break
     tripping = stream.send()
     stream.go_offline()
     assert breaker.current_state().value == "OPEN"
-    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
+    assert (recorder.calls, recorder.edges) == (["call_failed"] * 3, ["trip"])
     stream.read(tripping)
     stream.join()
-    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip"])
+    assert (recorder.calls, recorder.edges) == (["call_failed"] * 3, ["trip", "trip"])
 
 
-def test_listeners_receive_no_edge_again_when_a_stream_is_read_again(stream, heard, breaker):
+def test_listeners_receive_no_edge_again_when_a_stream_is_read_again(stream, recorder, breaker):
     fail(breaker, 3)
     stream.send_all()
-    assert heard.edges == ["trip"]
+    assert recorder.edges == ["trip"]
     stream.go_offline()
     stream.stream_fold, _ = StreamFold.from_begin(stream.entries[0])
     stream.read(*stream.entries[1:])
     stream.join()
-    assert heard.edges == ["trip"]
+    assert recorder.edges == ["trip"]
     succeed_after_cooldown(stream, breaker)
-    assert heard.edges[:2] == ["trip", "cool"]
+    assert recorder.edges[:2] == ["trip", "cool"]
 
 
 def succeed_after_cooldown(stream, breaker):

@@ -1,6 +1,8 @@
 """Exported streams: a log on disk that folds to the state of every process."""
 
 import pytest
+from breaker_calls import fail, succeed
+from redis_servers import wait_for
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, LogError, replay, why
 from recloser.core.log_fold import LogFold
@@ -10,8 +12,6 @@ from recloser.log.verification import verify
 from recloser.proof.proof import prove
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.stream_export import events_of, export_stream
-from redis_servers import wait_for
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=0.1, half_open_success_threshold=1
@@ -19,24 +19,24 @@ CONFIG = CircuitBreakerConfig(
 
 
 @pytest.fixture
-def pair(redis_server, stream, joined):
-    return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
+def pair(redis_server, stream, make_log):
+    return [CircuitBreaker("b", CONFIG, log=make_log(redis_server, stream)) for _ in range(2)]
 
 
-def level(*breakers):
+def synchronize(*breakers):
     for _ in range(2):
         for breaker in breakers:
             breaker._sequencer._log.flush()
 
 
-def go_through_an_outage(here, there):
+def run_outage(here, there):
     succeed(here, 4)
     fail(there, 3)
     wait_for(lambda: here.before_call().allowed and here.current_state().value != "CLOSED")
     here.after_success()
-    level(here, there)
+    synchronize(here, there)
     succeed(there, 2)
-    level(here, there)
+    synchronize(here, there)
 
 
 def fold_of(path):
@@ -49,7 +49,7 @@ def fold_of(path):
 def test_fold_of_the_exported_log_equals_the_state_of_every_process(
     redis_server, stream, pair, tmp_path
 ):
-    go_through_an_outage(*pair)
+    run_outage(*pair)
     exported = export_stream(redis_server.url, stream, tmp_path / "log")
     fold = fold_of(tmp_path / "log")
     for breaker in pair:
@@ -61,7 +61,7 @@ def test_fold_of_the_exported_log_equals_the_state_of_every_process(
 
 
 def test_exported_log_verifies_and_replays(redis_server, stream, pair, tmp_path):
-    go_through_an_outage(*pair)
+    run_outage(*pair)
     path = tmp_path / "log"
     export_stream(redis_server.url, stream, path)
     history = replay(path)
@@ -75,15 +75,15 @@ def test_exported_log_verifies_and_replays(redis_server, stream, pair, tmp_path)
 
 
 def test_trimmed_stream_is_exported_from_its_first_checkpoint(
-    redis_server, stream, joined, tmp_path, monkeypatch
+    redis_server, stream, make_log, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 10)
-    log = joined(redis_server, stream, keep_entries=15)
+    log = make_log(redis_server, stream, keep_entries=15)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
     for _ in range(60):
         fail(breaker)
         log.flush()
-    level(breaker)
+    synchronize(breaker)
     path = tmp_path / "log"
     exported = export_stream(redis_server.url, stream, path)
     assert not exported.is_whole
@@ -107,7 +107,7 @@ def test_missing_stream_is_refused_and_leaves_no_file(redis_server, tmp_path):
 
 
 def test_stream_trimmed_by_something_else_is_refused(redis_server, stream, pair, tmp_path):
-    go_through_an_outage(*pair)
+    run_outage(*pair)
     with redis_server.client() as client:
         client.xtrim(f"recloser:{{{stream}}}", maxlen=1, approximate=False)
     with pytest.raises(LogError, match="something else has trimmed"):

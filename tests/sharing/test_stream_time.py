@@ -1,7 +1,9 @@
 """The time of a stream while its ids stand still, because the server's clock was set back."""
 
 import pytest
-from shared_support import agree, is_degraded, log_of, state
+from breaker_calls import fail, succeed
+from redis_servers import wait_for
+from shared_support import await_agreement, is_degraded, log_of, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.core.events import (
@@ -14,8 +16,6 @@ from recloser.core.events import (
 from recloser.core.state import dump
 from recloser.sharing.stream_entry import Begin, Entry, event_lines
 from recloser.sharing.stream_fold import StreamFold
-from redis_servers import wait_for
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=1, recovery_timeout_seconds=1, half_open_success_threshold=1
@@ -121,15 +121,15 @@ def test_checkpoint_keeps_the_shift_of_the_time():
 
 
 @pytest.fixture
-def pair(own_redis, stream, joined):
-    made = [CircuitBreaker("b", CONFIG, log=joined(own_redis, stream)) for _ in range(2)]
+def pair(own_redis, stream, make_log):
+    made = [CircuitBreaker("b", CONFIG, log=make_log(own_redis, stream)) for _ in range(2)]
     wait_for(lambda: not any(map(is_degraded, made)))
     succeed(made[0])
-    agree(*made)
+    await_agreement(*made)
     return made
 
 
-def be_ahead(own_redis, stream):
+def add_future_id(own_redis, stream):
     """Add one entry whose id is an hour ahead, as if the server's clock had been set back."""
     key = f"recloser:{{{stream}}}"
     with own_redis.client() as client:
@@ -139,8 +139,8 @@ def be_ahead(own_redis, stream):
 
 def test_cooldown_ends_on_time_after_the_servers_clock_was_set_back(own_redis, stream, pair):
     here, there = pair
-    be_ahead(own_redis, stream)
-    agree(*pair)
+    add_future_id(own_redis, stream)
+    await_agreement(*pair)
     fail(here)
     wait_for(lambda: state(there) == "OPEN")
     clock = log_of(here)._clock
@@ -150,27 +150,27 @@ def test_cooldown_ends_on_time_after_the_servers_clock_was_set_back(own_redis, s
     wait_for(lambda: there.before_call().allowed, 10)
     assert clock.monotonic_ns() - began >= 0.9 * SECOND
     there.after_success()
-    agree(*pair)
+    await_agreement(*pair)
     assert state(here) == state(there) == "CLOSED"
 
 
 def test_cooldown_ends_on_time_in_a_member_that_joins_while_ids_are_ahead(
-    own_redis, stream, joined, pair
+    own_redis, stream, make_log, pair
 ):
-    be_ahead(own_redis, stream)
-    agree(*pair)
+    add_future_id(own_redis, stream)
+    await_agreement(*pair)
     fail(pair[0])
     wait_for(lambda: state(pair[0]) == "OPEN")
-    late = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream))
+    late = CircuitBreaker("b", CONFIG, log=make_log(own_redis, stream))
     assert 0 < late.snapshot().retry_after <= 1
     wait_for(lambda: late.before_call().allowed, 10)
     late.after_success()
-    agree(late, *pair)
+    await_agreement(late, *pair)
 
 
 def test_cooldown_ends_on_time_in_members_that_return_while_ids_are_ahead(own_redis, stream, pair):
-    be_ahead(own_redis, stream)
-    agree(*pair)
+    add_future_id(own_redis, stream)
+    await_agreement(*pair)
     own_redis.kill()
     wait_for(lambda: all(map(is_degraded, pair)))
     own_redis.start()
@@ -179,5 +179,5 @@ def test_cooldown_ends_on_time_in_members_that_return_while_ids_are_ahead(own_re
     wait_for(lambda: state(pair[1]) == "OPEN")
     wait_for(lambda: pair[1].before_call().allowed, 10)
     pair[1].after_success()
-    agree(*pair)
+    await_agreement(*pair)
     assert state(pair[0]) == "CLOSED"

@@ -1,9 +1,9 @@
 """Worst cases of a stream with real processes and a real server: short runs of ``shared_trials``."""
 
 import pytest
+from redis_servers import servers_here
 
 import shared_trials
-from redis_servers import servers_here
 
 SOON = (
     "away and restarted",

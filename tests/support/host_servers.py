@@ -10,14 +10,14 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
+
+from redis_servers import wait_for
 
 from conftest import ROOT
 from recloser import LogError
 from recloser.log.reader import LogReader
-from redis_servers import wait_for
 
-HERE = Path(__file__).parent / "hosts"
+HERE = ROOT / "tests" / "hosts"
 CALLERS = 8
 SECONDS = 12
 

@@ -1,6 +1,7 @@
 """Imports of text that tests contain."""
 
 from observed_calls import ObservedCall
+
 from recloser.importers.import_request import ImportRequest
 from recloser.importers.input.inputs import Inputs
 from recloser.importers.mapping.call_options import CallOptions

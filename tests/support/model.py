@@ -2,7 +2,7 @@
 
 It is the second opinion that the breaker is held to, so it shares nothing with what decides in
 ``recloser``: it keeps plain lists, counts them anew each time, and calculates with fractions. Each
-rule stands beside the sentence that it is taken from: of the README, of the design (by the section
+rule stands beside the sentence that it is taken from: of the pages of the documentation, of the design (by the section
 of its first version), or of the docstrings of ``CircuitBreakerConfig`` and its windows ("config"), the
 events, ``Snapshot``, ``CircuitBreaker`` and the backoffs. Rules that no document states are marked
 "silent", with what was chosen and why.
@@ -414,8 +414,8 @@ class Model:
         self.probes, self.probe_window = {}, []
 
     def restart(self, at):
-        # README: "A process that is restarted on the same log goes on where it stood." Silent: the
-        # probes of the process that ended can't report any more, so they are forgotten.
+        # Page on deploying: "A process that restarts on the same folder continues with the states it
+        # had." Silent: the probes of the process that ended can't report any more, so they are forgotten.
         self.pass_time(at)
         self.probes = {}
 

@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
+from redis_servers import RedisServer, servers_here
 
 from recloser.sharing.redis_log import RedisLog
-from redis_servers import RedisServer, servers_here
 
 SERVERS = servers_here()
 _numbers = itertools.count()
@@ -34,7 +34,7 @@ def stream():
 
 
 @pytest.fixture
-def joined(request):
+def make_log(request):
     """A function that creates logs, each as in a process of its own; they are closed at the end."""
     logs = []
 

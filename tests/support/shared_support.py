@@ -1,8 +1,9 @@
 """Helpers for tests of shared breakers."""
 
+from redis_servers import wait_for
+
 from recloser.core.state import dump
 from recloser.sharing.stream_export import events_of
-from redis_servers import wait_for
 
 
 def state(breaker):
@@ -26,27 +27,27 @@ def history(breaker):
     return list(events_of(log_of(breaker)._connection))
 
 
-def level(*breakers):
+def synchronize(*breakers):
     for _ in range(2):
         for breaker in breakers:
             log_of(breaker).flush()
     assert len({str(dump(breaker._state)) for breaker in breakers}) == 1
 
 
-def agree(*breakers):
+def await_agreement(*breakers):
     """Wait until members are online and have equal states."""
 
-    def are_level():
+    def are_synchronized():
         for _ in range(2):
             for breaker in breakers:
                 log_of(breaker).flush()
         are_there = not any(map(is_degraded, breakers))
         return are_there and len({str(dump(breaker._state)) for breaker in breakers}) == 1
 
-    wait_for(are_level)
+    wait_for(are_synchronized)
 
 
-def come_back(server, breakers):
+def restart_server(server, breakers):
     server.start()
     wait_for(lambda: not any(map(is_degraded, breakers)))
-    level(*breakers)
+    synchronize(*breakers)

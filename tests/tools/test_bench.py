@@ -1,4 +1,4 @@
-"""The benchmark measures all that it says, and refuses to time what it does not really drive."""
+"""The benchmark measures everything it lists, and checks that each adapter drives its library."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ WAYS = [way.name for way in ours.WAYS if way.name != ours.RUNS or ours.has_runs(
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """What a run of a few calls writes."""
+    """The files that a short run of the benchmark writes."""
     folder = tmp_path_factory.mktemp("bench")
     asked = [f"--{form}={folder / form}" for form in ("json", "markdown", "plot")]
     subprocess.run(
@@ -46,7 +46,7 @@ def smoke(tmp_path_factory):
     return folder
 
 
-def test_every_measurement_is_there(smoke):
+def test_run_has_every_measurement(smoke):
     result = json.loads((smoke / "json").read_text())
     assert result["schema"] == "recloser.bench/1"
     assert [group["key"] for group in result["groups"]] == GROUPS
@@ -59,14 +59,14 @@ def test_every_measurement_is_there(smoke):
 
 
 @pytest.mark.parametrize("key", [*PATHS, *ASYNC, *THREADS, "memory"])
-def test_recloser_is_measured_in_each_of_its_ways(smoke, key):
+def test_run_measures_recloser_with_every_kind_of_log(smoke, key):
     result = json.loads((smoke / "json").read_text())
     (group,) = [group for group in result["groups"] if group["key"] == key]
     assert {subject["name"] for subject in group["subjects"]} >= set(WAYS)
 
 
 @pytest.mark.parametrize("key", [*WITH_BOTH_BUILDS, "memory", "import", "start"])
-def test_each_of_our_subjects_is_measured_interpreted_too(smoke, key):
+def test_run_measures_recloser_interpreted_too(smoke, key):
     result = json.loads((smoke / "json").read_text())
     (group,) = [group for group in result["groups"] if group["key"] == key]
     named = {subject["name"] for subject in group["subjects"]}
@@ -78,14 +78,14 @@ def test_each_of_our_subjects_is_measured_interpreted_too(smoke, key):
 
 
 @pytest.mark.parametrize("key", HOSTILE)
-def test_recloser_meets_failures_without_a_log_and_with_both_kinds(smoke, key):
+def test_run_measures_failing_calls_with_every_kind_of_log(smoke, key):
     result = json.loads((smoke / "json").read_text())
     (group,) = [group for group in result["groups"] if group["key"] == key]
     named = {subject["name"] for subject in group["subjects"]}
     assert named >= {"bare call", "floor", ours.NO_LOG, ours.DISK, ours.RUNS}
 
 
-def test_each_subject_is_measured_or_named_with_the_reason(smoke):
+def test_run_names_every_library_that_is_not_measured(smoke):
     result = json.loads((smoke / "json").read_text())
     for adapter in (*ours.WAYS, *PEERS):
         measured = any(
@@ -96,16 +96,16 @@ def test_each_subject_is_measured_or_named_with_the_reason(smoke):
         assert measured or result["missing"][adapter.name]
 
 
-def test_the_tables_have_every_measurement(smoke):
+def test_markdown_tables_have_every_measurement(smoke):
     result = json.loads((smoke / "json").read_text())
-    told = (smoke / "markdown").read_text()
+    text = (smoke / "markdown").read_text()
     for group in result["groups"]:
-        assert f"## {group['title']}, {group['unit']}\n" in told
+        assert f"## {group['title']}, {group['unit']}\n" in text
     for name, reason in result["missing"].items():
-        assert f"not measured: {name}: {reason}" in told
+        assert f"not measured: {name}: {reason}" in text
 
 
-def test_the_plot_loads_nothing(smoke):
+def test_plot_loads_nothing_from_the_network(smoke):
     page = (smoke / "plot").read_text()
     assert ours.DISK in page
     assert "<script src=" not in page
@@ -114,7 +114,7 @@ def test_the_plot_loads_nothing(smoke):
 @pytest.mark.parametrize(
     "asked", [["--only", "nothing"], ["--without", "nobody"], ["--smoke", "--publish"]]
 )
-def test_what_makes_no_sense_is_refused(asked, capsys):
+def test_wrong_options_of_the_benchmark_are_refused(asked, capsys):
     with pytest.raises(SystemExit) as left:
         main(asked)
     assert left.value.code == 2
@@ -122,7 +122,7 @@ def test_what_makes_no_sense_is_refused(asked, capsys):
 
 
 class OpensAtTheThreshold:
-    """A breaker for the adapters below, which each break one thing about it."""
+    """A correct breaker, which the adapters below each break in one respect."""
 
     def __init__(self, failures):
         self.failures = failures
@@ -144,7 +144,7 @@ def adapter(make):
     return Adapter("peer", "peer", make, None)
 
 
-def test_an_adapter_that_drives_its_library_is_let_through():
+def test_correct_adapter_passes_its_check():
     def make(failures):
         breaker = OpensAtTheThreshold(failures)
         return Protection(breaker, breaker.protect, PermissionError)
@@ -152,7 +152,7 @@ def test_an_adapter_that_drives_its_library_is_let_through():
     verify([adapter(make)])
 
 
-def test_so_are_ours():
+def test_adapters_of_recloser_pass_their_checks():
     verify([way for way in ours.WAYS if way.name in WAYS])
 
 
@@ -190,22 +190,22 @@ def refusing_with_another_error(failures):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (bare, "they do not count"),
         (swallowing, "a call does not go through"),
         (calling_twice, "a call does not go through, once"),
         (opening_at_once, "it opened after 1 failures"),
-        (opening_when_it_is_not_to, "it opened, though told not to"),
+        (opening_when_it_is_not_to, "it opened, though it should not"),
         (refusing_with_another_error, "it raised <class 'PermissionError'>"),
     ],
 )
-def test_an_adapter_that_does_not_is_named(make, told):
-    with pytest.raises(AdapterError, match=f"^peer: .*{told}"):
+def test_adapter_that_does_not_drive_its_library_is_reported(make, message):
+    with pytest.raises(AdapterError, match=f"^peer: .*{message}"):
         verify([adapter(make)])
 
 
-def test_who_cannot_stay_closed_says_so():
+def test_library_that_can_not_stay_closed_is_measured_without_failures():
     def make(failures):
         if failures != FEW:
             raise Unsupported("it always opens")
@@ -215,17 +215,17 @@ def test_who_cannot_stay_closed_says_so():
     verify([adapter(make)])
 
 
-def test_a_coroutine_function_is_tried_in_a_loop():
+def test_asynchronous_adapter_is_checked_in_an_event_loop():
     def make(failures):
         breaker = CircuitBreaker("a", log=None)
         assert failures
         return Protection(breaker, breaker, CircuitOpenError)
 
-    with pytest.raises(AdapterError, match="^peer, asynchronous: it opened, though told not to"):
+    with pytest.raises(AdapterError, match="^peer, asynchronous: it opened, though it should not"):
         verify([Adapter("peer", "peer", None, make)])
 
 
-def test_a_path_that_a_library_cannot_take_is_named_with_the_reason():
+def test_measurement_that_a_library_does_not_support_is_left_out_with_a_reason():
     def make(failures):
         if failures != FEW:
             raise Unsupported("it always opens")
@@ -239,13 +239,13 @@ def test_a_path_that_a_library_cannot_take_is_named_with_the_reason():
     assert "coroutine" in groups["async-closed"].missing["peer"]
 
 
-def test_the_calls_of_many_threads_wait_as_they_are_said_to():
+def test_calls_of_many_threads_wait_for_the_given_time():
     *_, waiting = threads.measured(SMOKE, [])
     # No machine is so fast that more calls of 5 ms fit into a second of eight threads.
     assert all(series.median <= 8 / 0.005 for series in waiting.series)
 
 
-def test_subjects_take_turns_and_each_turn_begins_anew():
+def test_subjects_alternate_and_each_turn_starts_afresh():
     turns = []
 
     class Turn:
@@ -265,7 +265,7 @@ def test_subjects_take_turns_and_each_turn_begins_anew():
     assert [one.name for one in series] == ["a", "b", "c"]
 
 
-def test_what_a_log_lost_in_its_turns_is_told():
+def test_events_that_a_log_lost_are_reported():
     lost = iter([0, 7])
 
     class Turn:
@@ -281,7 +281,7 @@ def test_what_a_log_lost_in_its_turns_is_told():
     assert series.figures == {"share_lost": 0.5}
 
 
-def test_a_ratio_is_taken_within_the_rounds():
+def test_ratio_is_the_median_of_the_ratios_within_rounds():
     # The machine was ten times as slow in the second round, which says nothing of either.
     first, second = Series("a", (2, 30, 4)), Series("b", (1, 10, 4))
     assert first.ratio_to(second) == 2

@@ -1,4 +1,4 @@
-"""The engines that are timed fold a log to the same edges, and the logs trip as often as intended."""
+"""The engines that are timed compute the same edges, and the logs trip as often as intended."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SOME = 4000
 
 @pytest.mark.parametrize("kind", columns.KINDS)
 @pytest.mark.parametrize("share", columns.SHARES)
-def test_each_engine_comes_to_the_same_edges(kind, share, tmp_path):
+def test_every_engine_computes_the_same_edges(kind, share, tmp_path):
     log = columns.written(tmp_path, SOME, BEARING[kind], share)
     history = replay(log.path)
     assert len(history.trips()) > 0
@@ -25,7 +25,7 @@ def test_each_engine_comes_to_the_same_edges(kind, share, tmp_path):
 
 
 @pytest.mark.parametrize("kind", columns.KINDS)
-def test_a_breaker_trips_in_outages_alone_unless_it_is_to_trip_all_the_time(kind, tmp_path):
+def test_breaker_trips_only_in_outages_unless_every_failure_trips_it(kind, tmp_path):
     borne = columns.written(tmp_path, SOME, BEARING[kind], 0.3)
     tripping = columns.written(tmp_path, SOME, TRIPPING[kind], 0.3)
     assert len(replay(borne.path).trips()) <= 3

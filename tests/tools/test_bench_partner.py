@@ -1,4 +1,4 @@
-"""The other build takes turns in a process of its own, in which nothing is compiled."""
+"""The interpreted build is measured in a process of its own, in alternation with the compiled one."""
 
 import json
 import subprocess
@@ -22,14 +22,14 @@ def asked(*names):
     return [json.dumps([asdict(SMOKE), names])]
 
 
-def test_nothing_is_compiled_in_the_process_of_the_other_build(tmp_path):
+def test_interpreted_process_loads_no_compiled_module(tmp_path):
     with partner.interpreted(tmp_path, asked()) as other:
         command = [sys.executable, "-P", "-c", PRINT]
         printed = subprocess.check_output(command, env=other.environment, text=True)
     assert printed.split() == ["False", "None", "None"]
 
 
-def test_its_subjects_take_turns_with_ours(tmp_path):
+def test_interpreted_subjects_alternate_with_compiled_ones(tmp_path):
     with partner.interpreted(tmp_path, asked("calls")) as other:
         groups = list(calls.measured(evolve(SMOKE, partner=other), WAYS))
     for group in groups:
@@ -42,7 +42,7 @@ def test_its_subjects_take_turns_with_ours(tmp_path):
     assert f"{NO_LOG}{partner.INTERPRETED}" in groups[0]
 
 
-def test_a_process_that_ends_too_early_is_an_error(tmp_path):
+def test_interpreted_process_that_ends_too_early_is_an_error(tmp_path):
     with (
         pytest.raises(partner.PartnerError, match="ended while others took turns"),
         partner.interpreted(tmp_path, asked()) as other,
@@ -50,7 +50,7 @@ def test_a_process_that_ends_too_early_is_an_error(tmp_path):
         list(calls.measured(evolve(SMOKE, partner=other), WAYS))
 
 
-def test_a_process_that_fails_is_an_error(tmp_path, capfd):
+def test_interpreted_process_that_fails_is_an_error(tmp_path, capfd):
     with (
         pytest.raises(partner.PartnerError, match="ended with status 1"),
         partner.interpreted(tmp_path, asked("nothing of that name")),
@@ -64,7 +64,7 @@ def end_in_the_middle(other):
     other._process.stdin.close()
 
 
-def test_a_process_leaves_quietly_when_the_one_that_measures_was_ended(tmp_path, capfd):
+def test_interpreted_process_ends_quietly_with_the_measuring_one(tmp_path, capfd):
     with (
         pytest.raises(partner.PartnerError, match="ended with status 1"),
         partner.interpreted(tmp_path, asked("replay")) as other,

@@ -1,4 +1,4 @@
-"""The published table is that of a run, and the rest of the page on performance is kept."""
+"""Publishing writes the table of a run into the page, and keeps the rest of the page."""
 
 import pytest
 
@@ -59,11 +59,11 @@ def test_page_has_what_was_measured_and_keeps_the_rest(tmp_path):
     )
 
 
-def test_the_table_states_the_rule_by_which_it_is_published():
+def test_page_states_the_rule_of_publication():
     assert "3 whole runs, one after another" in published.block(together([result_of()] * 3))
 
 
-def test_calls_that_fail_have_a_row_for_each_library_and_a_column_for_each_rule():
+def test_table_of_failing_calls_has_a_row_per_library_and_a_column_per_rule():
     floor, disk = Series("floor", (500,)), Series(ours.DISK, (800,))
     peer = Series("circuitbreaker", (600,))
     groups = [
@@ -84,7 +84,7 @@ def test_calls_that_fail_have_a_row_for_each_library_and_a_column_for_each_rule(
     assert f"| circuitbreaker |{' 1.20 / 1.20 / 1.20 |' * 2}{'  |' * 4}" in lines
 
 
-def test_settings_and_imports_are_told_of_by_their_rates():
+def test_page_has_the_rates_of_tuning_and_importing():
     replayed, tuned = Series(tuning.REPLAY, (5,)), Series(tuning.TUNE, (2500,))
     key = tuning.key_of(tuning.KINDS[0], tuning.SHARES[0])
     tune = Group(key, "", "ms", tuning.REPLAY, (replayed, tuned))
@@ -96,12 +96,12 @@ def test_settings_and_imports_are_told_of_by_their_rates():
     assert "2.00 of combined" in text
 
 
-def test_what_was_not_measured_is_named_with_the_reason():
+def test_page_names_what_was_not_measured_with_the_reason():
     text = published.block(result_of(missing={"hyx": "it is not installed"}))
     assert "- not measured: hyx: it is not installed\n" in text
 
 
-def test_a_file_without_a_place_for_it_is_left_alone(tmp_path):
+def test_page_without_markers_is_not_changed(tmp_path):
     path = tmp_path / "page.md"
     path.write_text(f"{published.END}\n{published.BEGIN}\n")
     with pytest.raises(published.NoMarkersError, match="must be there"):

@@ -1,4 +1,4 @@
-"""The rules for calls that fail at random trip, or bear all failures, as they are declared."""
+"""Each rule for randomly failing calls trips, or tolerates all failures, as it declares."""
 
 from itertools import cycle
 
@@ -13,7 +13,7 @@ FEW = 3000
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: f"{rule.kind}, {rule.trips}")
 @pytest.mark.parametrize("share", hostile.SHARES)
-def test_a_rule_trips_or_is_borne_as_it_says(rule, share):
+def test_rule_trips_or_tolerates_failures_as_declared(rule, share):
     clock = ManualClock()
     breaker = CircuitBreaker("a", rules.config_of(rule), log=MemoryLog(clock=clock))
     fails = cycle(hostile.outcomes(share))
@@ -45,7 +45,7 @@ def test_the_same_calls_fail_in_each_run(share):
     assert sum(outcomes) / len(outcomes) == pytest.approx(share / 100, abs=0.005)
 
 
-def test_recloser_is_held_to_the_rules_in_the_ways_that_differ():
+def test_recloser_is_measured_with_every_rule():
     assert set(rules.ours()) == {ours.NO_LOG, ours.DISK, ours.RUNS}
 
 

@@ -1,4 +1,4 @@
-"""Several whole runs are published as the median of each figure and of each ratio."""
+"""Several runs are published as the median of each figure and of each ratio."""
 
 import json
 import subprocess
@@ -29,10 +29,10 @@ def run(*figures, machine=MACHINE, versions=(), **counted):
 
 
 RUNS = [run(10.0, 60.0), run(70.0, 90.0), run(40.0, 80.0)]
-"""Their medians are 35, 80 and 60; the median of all six rounds is 65."""
+"""The medians of the runs are 35, 80 and 60; the median over all six rounds would be 65."""
 
 
-def test_each_figure_is_the_median_of_those_that_the_runs_had():
+def test_figure_is_the_median_over_the_runs():
     result = together(RUNS)
     ours = result.groups[0]["ours"]
     assert ours.median == 60
@@ -41,21 +41,21 @@ def test_each_figure_is_the_median_of_those_that_the_runs_had():
     assert result.runs == 3
 
 
-def test_each_ratio_is_the_median_of_the_ratios_that_the_runs_had():
+def test_ratio_is_the_median_over_the_runs():
     group = together(RUNS).groups[0]
     assert group["ours"].ratio_to(group["floor"]) == pytest.approx(0.6)
     assert group["ours"].cpu_ratio_to(group["floor"]) == pytest.approx(1.2)
     assert group["floor"].cpu_ratio_to(group["floor"]) == 1
 
 
-def test_what_was_counted_in_one_run_of_three_is_not_what_is_usual():
+def test_count_of_one_run_does_not_decide_the_median():
     once = together([run(1.0), run(1.0, share_lost=0.5), run(1.0)]).groups[0]["ours"]
     assert once.figures == {"share_lost": 0}
     twice = together([run(1.0, share_lost=0.25), run(1.0, share_lost=0.5), run(1.0)])
     assert twice.groups[0]["ours"].figures == {"share_lost": 0.25}
 
 
-def test_the_data_say_by_which_rule_and_what_each_run_had():
+def test_json_has_the_rule_and_the_figures_of_each_run():
     data = together([run(10.0), run(30.0), run(20.0)]).as_data()
     assert data["runs"] == 3
     assert "3 whole runs" in data["rule"]
@@ -72,12 +72,12 @@ def test_the_data_say_by_which_rule_and_what_each_run_had():
         Result(MACHINE, {}, {}, ()),
     ],
 )
-def test_runs_of_different_things_are_not_put_together(other):
+def test_runs_with_different_measurements_are_refused(other):
     with pytest.raises(DifferentRunsError, match="^the runs "):
         together([run(1.0), other])
 
 
-def test_a_run_is_read_as_it_was_saved(tmp_path):
+def test_saved_run_is_read_back_unchanged(tmp_path):
     saved = run(1.0, 2.5, share_lost=0.5)
     save(saved, tmp_path / "run")
     assert load(tmp_path / "run") == saved
@@ -103,7 +103,7 @@ def test_three_runs_are_made_one_after_another(tmp_path):
     assert "3 whole runs" in done.stdout.replace("\n", " ")
 
 
-def test_a_run_that_fails_leaves_nothing_to_publish(capfd):
+def test_failed_run_publishes_nothing(capfd):
     with pytest.raises(subprocess.CalledProcessError):
         repeated(3, ["--only=nothing"])
     assert "run 2 of 3" not in capfd.readouterr().err

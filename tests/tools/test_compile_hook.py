@@ -1,4 +1,4 @@
-"""What pip installs: with the compiled modules where there is a compiler, without them elsewhere."""
+"""Wheels: with compiled modules if there is a compiler, and without them if there is none."""
 
 import os
 import shutil
@@ -26,14 +26,14 @@ IS_COMPILED = (
 )
 
 
-def test_each_module_has_a_source_that_the_repository_holds():
+def test_every_compiled_module_has_a_source_file():
     sources = [source_of(ROOT, module) for module in MODULES]
     assert {source.suffix for source in sources} == {".py", ".pyx"}
     assert all(each.with_suffix(".pxd").exists() for each in sources if each.suffix == ".py")
 
 
 def built(folder, compiler=None):
-    """The one wheel that is built, by hatchling as pip has it do that, and what was printed."""
+    """Build one wheel with hatchling, as pip does; returns its path and what was printed."""
     env = os.environ | ({} if compiler is None else {"CC": compiler})
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
@@ -42,7 +42,7 @@ def built(folder, compiler=None):
 
 
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"the C compiler {COMPILER} is missing")
-def test_a_wheel_has_the_modules_that_were_compiled_for_its_python(tmp_path):
+def test_wheel_has_the_modules_compiled_for_its_python(tmp_path):
     wheel, _ = built(tmp_path / "wheels")
     assert not wheel.name.endswith("-none-any.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
@@ -54,7 +54,7 @@ def test_a_wheel_has_the_modules_that_were_compiled_for_its_python(tmp_path):
     assert printed.split() == [chunks, *["True"] * len(MODULES)]
 
 
-def test_without_a_compiler_the_wheel_is_for_every_python_and_works_as_well(tmp_path):
+def test_wheel_without_a_compiler_works_on_every_python(tmp_path):
     wheel, printed = built(tmp_path / "wheels", compiler="no-such-compiler")
     assert wheel.name.endswith("-py3-none-any.whl")
     for module in MODULES:

@@ -1,4 +1,4 @@
-"""What people try first is read as it was counted by hand, and the page has what comes of it."""
+"""The files that people import first give the calls counted by hand, and the page shows them."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from import_table import BEGIN, END, PAGE, imported, table
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_the_first_command_reads_what_was_counted_or_says_what_is_missing(tmp_path, row):
+def test_first_command_reads_the_expected_calls_or_names_what_is_missing(tmp_path, row):
     found = imported(row, tmp_path)
     if row.says is not None:
         assert found.said.startswith(row.says)
@@ -15,5 +15,5 @@ def test_the_first_command_reads_what_was_counted_or_says_what_is_missing(tmp_pa
         assert (found.said, found.counts) == ("", (row.succeeded, row.failed, row.ignored))
 
 
-def test_the_page_has_what_comes_of_it():
+def test_page_has_the_results_of_the_first_commands():
     assert f"{BEGIN}{table()}{END}" in PAGE.read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """Observed calls become a log in the order of their ends."""
 
 import pytest
-
 from observed_calls import ObservedCall, Unreadable, write_trace
+
 from recloser import DamagedLogError, Outcome
 from recloser.errors import ImportTraceError
 from recloser.history.timeline import Timeline
@@ -12,8 +12,8 @@ ORIGIN = 1_767_225_600 * 10**9
 OK, FAIL = Outcome.SUCCEEDED, Outcome.FAILED
 
 
-def test_calls_are_put_in_the_order_of_their_ends(tmp_path):
-    """Those that end together stay in the order of the input."""
+def test_calls_are_written_in_the_order_of_their_ends(tmp_path):
+    """Calls that end at the same time stay in the order of the input."""
     calls = [
         ObservedCall("slow", ORIGIN + 100, 900, OK),
         ObservedCall("late", ORIGIN + 500, 900, FAIL, "503", {"route": "/"}),
@@ -31,7 +31,7 @@ def test_calls_are_put_in_the_order_of_their_ends(tmp_path):
     )
 
 
-def test_time_begins_with_the_whole_second_of_the_first_start(tmp_path):
+def test_log_begins_at_the_whole_second_of_the_first_call(tmp_path):
     write_trace(tmp_path / "log", [ObservedCall("b", ORIGIN + 1_715_339, 119_942, OK)])
     opened, call, _seal = LogReader(tmp_path / "log")
     assert call.start == 1_715_339
@@ -40,7 +40,7 @@ def test_time_begins_with_the_whole_second_of_the_first_start(tmp_path):
     assert timeline.text(call.start) == "2026-01-01T00:00:00.001715339Z"
 
 
-def test_the_summary_counts_everything(tmp_path):
+def test_summary_counts_lines_calls_and_outcomes(tmp_path):
     observed = [
         ObservedCall("a", ORIGIN, 0, OK),
         Unreadable(3, "why"),
@@ -54,7 +54,7 @@ def test_the_summary_counts_everything(tmp_path):
     assert summary.unreadable == [Unreadable(3, "why")]
 
 
-def test_nothing_is_overwritten(tmp_path):
+def test_existing_output_is_not_overwritten(tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(ImportTraceError, match="log exists already and is left as it is"):
         write_trace(tmp_path / "log", [ObservedCall("a", ORIGIN, 0, OK)])

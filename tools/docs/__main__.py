@@ -21,7 +21,8 @@ from docs.pages import FOLDER, ROOT, Page, all_pages  # noqa: E402
 
 @click.command(help=__doc__)
 @click.argument("pages", nargs=-1, type=click.Path(exists=True, path_type=Path))
-def main(*, pages: tuple[Path, ...]) -> None:
+@click.option("--samples", is_flag=True, help="Replace outputs that vary too.")
+def main(*, pages: tuple[Path, ...], samples: bool) -> None:
     """Write the outputs of the pages named, or of all."""
     for name, text in reference.generated():
         (FOLDER / name).write_text(text, encoding="utf-8")
@@ -34,7 +35,7 @@ def main(*, pages: tuple[Path, ...]) -> None:
             shutil.copytree(ROOT / "fixtures", Path(scratch) / "fixtures")
             runs = list(page.run(Path(scratch), addresses))
         changed = sum(not run.is_as_shown for run in runs)
-        path.write_text(page.with_outputs(runs), encoding="utf-8")
+        path.write_text(page.with_outputs(runs, samples=samples), encoding="utf-8")
         click.echo(f"{path}: {changed} of {len(runs)} outputs changed")
 
 

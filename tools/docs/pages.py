@@ -29,8 +29,10 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+import recloser
+
 ROOT: Final = Path(__file__).parent.parent.parent
-FOLDER: Final = ROOT / "src" / "recloser" / "docs"
+FOLDER: Final = Path(recloser.__file__).parent / "docs"
 ADDRESSES: Final = {
     "http": "localhost:8080",
     "grpc": "localhost:50051",
@@ -187,11 +189,16 @@ class Page:
         between = self.lines[end : follower.line - 1]
         return all(not line or _MARKER.match(line) for line in between)
 
-    def with_outputs(self, runs: Sequence[Run]) -> str:
-        """The text of the page with what was printed in place of what it shows."""
+    def with_outputs(self, runs: Sequence[Run], *, samples: bool = False) -> str:
+        """The text of the page with what was printed in place of what it shows.
+
+        Args:
+            runs: What its blocks printed.
+            samples: Replace outputs that vary too.
+        """
         lines = list(self.lines)
         for run in sorted(runs, key=lambda run: run.block.line, reverse=True):
-            if not run.block.output_varies or run.block.shows_no_output:
+            if samples or not run.block.output_varies or run.block.shows_no_output:
                 lines[run.block.line : run.block.line + len(run.block.lines)] = run.lines
         return "".join(f"{line}\n" for line in lines)
 
@@ -242,9 +249,10 @@ class _Shell:
         return text
 
     def _as_in_the_page(self, text: str) -> str:
+        """The text with the addresses of the page, and with paths relative to the folder."""
         for shown, real in self.addresses.items():
             text = text.replace(real, shown)
-        return text
+        return text.replace(f"{self.folder}{os.sep}", "")
 
 
 def _environment() -> dict[str, str]:

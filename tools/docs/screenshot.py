@@ -14,7 +14,7 @@ from recloser.cli import status_of
 
 ROOT: Final = Path(__file__).parent.parent.parent
 PICTURE: Final = ROOT / "src" / "recloser" / "docs" / "images" / "report.png"
-WIDTH: Final = 1150
+WIDTH: Final = 1300
 HEIGHT: Final = 850
 
 

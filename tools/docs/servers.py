@@ -69,6 +69,7 @@ def _grpc() -> Iterator[str]:
 
 @contextmanager
 def _redis() -> Iterator[str | None]:
+    import support_path  # noqa: F401  # the next import needs it
     from redis_servers import RedisServer, servers_here
 
     if not servers_here():

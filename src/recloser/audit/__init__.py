@@ -1,1 +1,1 @@
-"""Audit a log: explain why breakers opened, report on a log, and watch a log being written."""
+"""Audit a log: explain why breakers opened, report on it, and watch it."""

@@ -1,4 +1,4 @@
-"""The data of ``recloser why``: the causes of trips, and the state of a breaker at a time.
+"""The data of ``recloser why``: causes of trips, and states at a time.
 
 ``recloser why --json`` prints an ``Answer`` with exactly these fields, and ``--json-schema`` prints
 the JSON Schema derived from these classes, so a field can't be renamed or removed. A field called
@@ -69,7 +69,7 @@ class EvidenceGroup:
 
 @frozen
 class MinimalCause:
-    """The smallest number of calls that would have kept the breaker closed by succeeding in time.
+    """The fewest calls whose success would have kept the breaker closed.
 
     That this number is enough is verified by folding the calls again.
 
@@ -180,7 +180,7 @@ class EarlierTrip:
 
 @frozen
 class Step:
-    """A jump of the wall clock between two readings of the wall clock and the monotonic clock.
+    """A jump of the wall clock between two readings of both clocks.
 
     Attributes:
         seq: The event of the later reading.
@@ -293,7 +293,7 @@ class Cause:
         return describe_rule(self.rule)
 
     def to_mapping(self) -> Mapping[str, object]:
-        """The cause as JSON data, equal to an item of ``causes`` in ``recloser why --json``."""
+        """The cause as JSON data, like an item of ``causes`` in ``why --json``."""
         return as_data(self)
 
 

@@ -16,7 +16,7 @@ _STEP_SHARE_OF_SPAN: Final = 10  # a tenth of the time between the readings
 
 
 def clock_health(incident: Incident, timeline: Timeline) -> ClockHealth:
-    """Compare the clock readings from before the evidence to the end of the open period."""
+    """Compare the clock readings around an open period."""
     steps: list[Step] = []
     largest = restarts = reboots = 0
     session: LogOpened | None = None

@@ -1,4 +1,4 @@
-"""Find what would have kept a breaker closed: the fewest other outcomes, or the nearest settings.
+"""Find what would have kept a breaker closed: other outcomes, or settings.
 
 Every answer is verified by the kernel, which folds the outcomes up to the trip again, either with
 some of them changed or with other settings. All outcomes up to the trip are known, because a closed
@@ -50,7 +50,7 @@ _STEPS_PER_UNIT: Final = {
 
 @define
 class LimitsReached:
-    """The outcomes that the counters held at the trip, and by how much each limit is exceeded.
+    """The outcomes in the counters at a trip, and by how much they exceed limits.
 
     Attributes:
         outcomes: Every counted outcome in order; the last one tripped the breaker.
@@ -72,7 +72,10 @@ class LimitsReached:
 
 
 def limits_reached(run: OutcomeRun, config: CircuitBreakerConfig) -> LimitsReached:
-    """Find the limits that were reached when the last outcome of ``run`` tripped the breaker."""
+    """Find the limits that were reached when the breaker tripped.
+
+    The last outcome of ``run`` tripped it.
+    """
     state = run.folded(config)
     window = None
     if config.window is not None:
@@ -102,7 +105,10 @@ def limits_reached(run: OutcomeRun, config: CircuitBreakerConfig) -> LimitsReach
 
 
 def _only_rule(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerConfig | None:
-    """The configuration with every other rule turned off; None if ``rule`` itself is off in it."""
+    """The configuration with all other rules turned off.
+
+    None if ``rule`` itself is off in it.
+    """
     limit = _RELAXED[rule][0]
     if _value_of(config, limit) is None:
         return None
@@ -112,7 +118,7 @@ def _only_rule(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerConfig
 
 
 def _too_many(run: OutcomeRun, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
-    """How many of the latest of these outcomes would have had to succeed in time."""
+    """How many of the latest given outcomes would have had to succeed in time."""
     seqs = [outcome.seq for outcome in outcomes]
 
     def is_enough(count: int) -> bool:
@@ -148,7 +154,9 @@ def _minimal_cause(
 
 
 def _choices(found: LimitsReached) -> Iterator[list[Outcome]]:
-    """Yield sets of outcomes that keep every limit from being reached; one of them is the smallest.
+    """Yield sets of outcomes that would have kept every limit from being reached.
+
+    One of the sets is the smallest possible.
 
     Any one failure of the run breaks it. That failure may also be in the window, and may also be
     slow, so one failure of each such kind is tried. If the window then still has too many failures
@@ -238,7 +246,10 @@ def _value_of(config: CircuitBreakerConfig, setting: str) -> Rate | None:
 
 
 def _changes(run: OutcomeRun, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
-    """Yield changes of one setting each with which the rule is not reached; some are invalid."""
+    """Yield changes of one setting each that keep the rule from being reached.
+
+    Some values can be out of range.
+    """
     for setting in _RELAXED[rule]:
         per_unit = _STEPS_PER_UNIT.get(setting, 1)
         was = _value_of(config, setting)

@@ -1,4 +1,4 @@
-"""Explain why a breaker opened: the rule, the evidence, the cost, and what would have prevented it."""
+"""Explain why a breaker opened: rule, evidence, cost, and prevention."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -156,7 +156,7 @@ def _evidence_call(call: Outcome, text: Callable[[int], str], routes: Routes) ->
 
 
 def _routes(traffic: Iterable[Event] | None, incident: Incident) -> Routes:
-    """The labels of the calls around the evidence."""
+    """The labels of the imported calls around the evidence."""
     if traffic is None or incident.run is None or not incident.run.counted:
         return {}
     first, last = incident.run.counted[0].at, incident.run.counted[-1].at
@@ -222,7 +222,7 @@ def _earlier(trips: Sequence[Edge], opened: Edge, text: Callable[[int], str]) ->
 
 
 def _unread_openings(history: History, incident: Incident) -> int:
-    """How many openings by rules no edge that was read accounts for."""
+    """How often rules had opened the breaker before the part that was read."""
     opened = incident.opened
     read = sum(
         edge.breaker == opened.breaker

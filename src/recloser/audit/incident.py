@@ -41,7 +41,7 @@ _NOTHING_HELD: Final = 1 << 63  # above every seq
 
 @define
 class OutcomeRun:
-    """Consecutive outcomes of one breaker, which can be folded again with other settings.
+    """Consecutive outcomes of a breaker, to be folded again with other settings.
 
     Attributes:
         start: The state of the breaker before the first outcome.
@@ -57,7 +57,7 @@ class OutcomeRun:
     _columns: Sequence[kernel.Numbers] | None = None
 
     def folded(self, config: CircuitBreakerConfig, gone_well: Collection[int] = ()) -> BreakerState:
-        """Fold the outcomes with other settings until the breaker trips or there are no more.
+        """Fold the outcomes with other settings, up to where the breaker trips.
 
         Args:
             config: The settings; the window must have the size that it had.
@@ -93,7 +93,7 @@ def _row_of(outcome: Outcome) -> Sequence[int]:
 
 
 class RecentRuns:
-    """The latest outcomes of a closed breaker, back to the oldest that its counters still hold.
+    """The latest outcomes of a closed breaker, back to the oldest in its counters.
 
     They are kept as several runs, each with the state before it, so that old ones can be dropped.
     """
@@ -125,7 +125,7 @@ class RecentRuns:
             del self._runs[0]
 
     def joined(self) -> OutcomeRun | None:
-        """All runs as one; None if the breaker was not closed."""
+        """The runs joined into one; None if the breaker was not closed."""
         if not self._runs:
             return None
         counted = [event for run in self._runs for event in run.counted]
@@ -133,7 +133,10 @@ class RecentRuns:
 
 
 def oldest_held(state: BreakerState) -> int:
-    """The ``seq`` of the oldest outcome in a state's counters; above every ``seq`` if there is none."""
+    """The ``seq`` of the oldest outcome in a state's counters.
+
+    If the counters are empty, a number above every ``seq``.
+    """
     held = numbers_of(state.failure_seqs)[:1]
     if state.window is not None and state.window.calls:
         held.append(state.window.span()[0])
@@ -213,7 +216,7 @@ def gather_incidents(
 
 
 class _Gathering:
-    """A fold of the log, and a gatherer for each breaker."""
+    """Gathers the incidents of all breakers in one pass over a log."""
 
     def __init__(
         self,
@@ -233,7 +236,7 @@ class _Gathering:
         """Fold the next event and yield the incidents that end with it."""
         if isinstance(event, Reading):
             self._readings.append(event)
-        self._gap.take(event)
+        self._gap.update(event)
         name: str = getattr(event, "breaker", "")
         gatherer = self._gatherer_of(event, name)
         if gatherer is not None:
@@ -373,5 +376,5 @@ class _Gatherer:
 
 
 def _causing(acts: Sequence[Act], edge: Edge) -> list[Act]:
-    """The command that caused the edge; it belongs to the next epoch, and the earlier ones do not."""
+    """The command that caused the edge, which belongs to the next epoch."""
     return [act for act in acts if act.seq == edge.seq - 1]

@@ -1,4 +1,4 @@
-"""The facts of a cause as short phrases, the same in text, in Markdown and in the report.
+"""Phrase the facts of a cause, for text, Markdown and the report alike.
 
 An engineer reads these at night during an incident, so each is short and complete by itself.
 """
@@ -19,7 +19,7 @@ from recloser.audit.cause import (
     Prevention,
 )
 from recloser.core.events import FiredRule, Rule
-from recloser.core.formatting import counted, duration
+from recloser.core.formatting import duration, quantity
 
 Fact = tuple[str, str]
 
@@ -75,7 +75,7 @@ def unread_note(answer: Answer) -> str | None:
         return None
     return (
         f"read only from seq {answer.read.first_seq} on "
-        f"({counted(answer.read.events, 'event')}); use --whole to read the log from its beginning"
+        f"({quantity(answer.read.events, 'event')}); use --whole to read the log from its beginning"
     )
 
 
@@ -91,13 +91,13 @@ def _group(group: EvidenceGroup, fired: FiredRule) -> str:
     took = duration(group.shortest_ns)
     if group.longest_ns > group.shortest_ns:
         took += f" to {duration(group.longest_ns)}"
-    return f"{error}{on}, {counted(group.count, 'time')}, {took}"
+    return f"{error}{on}, {quantity(group.count, 'time')}, {took}"
 
 
 def _minimal(cause: MinimalCause, fired: FiredRule) -> str:
     how = "been fast enough" if fired.rule is Rule.SLOW_CALL_RATE else "succeeded"
     if cause.any_of:
-        which = f"any {cause.count} of these {counted(len(cause.any_of), 'call')}"
+        which = f"any {cause.count} of these {quantity(len(cause.any_of), 'call')}"
         return f"it would have stayed closed if {which} had {how}"
     seqs = ", ".join(map(str, cause.seqs[:_SHOWN])) + ", …" * (len(cause.seqs) > _SHOWN)
     which = "this call" if cause.count == 1 else f"these {cause.count:,} calls"
@@ -109,13 +109,13 @@ def _prevention(prevention: Prevention) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    parts = [f"{counted(cost.rejected, 'call')} rejected", counted(cost.probes, "probe")]
+    parts = [f"{quantity(cost.rejected, 'call')} rejected", quantity(cost.probes, "probe")]
     if cost.relapses:
-        parts.append(counted(cost.relapses, "relapse"))
+        parts.append(quantity(cost.relapses, "relapse"))
     if cost.late_failures:
-        parts.append(counted(cost.late_failures, "stale failure"))
+        parts.append(quantity(cost.late_failures, "stale failure"))
     if cost.late_successes:
-        parts.append(counted(cost.late_successes, "stale success", "stale successes"))
+        parts.append(quantity(cost.late_successes, "stale success", "stale successes"))
     return ", ".join(parts)
 
 
@@ -140,22 +140,22 @@ def _earlier(cause: Cause) -> str:
     if cause.earlier:
         last = cause.earlier[-1]
         text = (
-            f"{counted(cause.earlier_count, 'trip')}, the last {duration(last.before_ns)} before, "
+            f"{quantity(cause.earlier_count, 'trip')}, the last {duration(last.before_ns)} before, "
             f"at {last.utc} by {last.rule.value}"
         )
     if cause.unread_openings:
-        text += f"; {counted(cause.unread_openings, 'opening')} in the part that was not read"
+        text += f"; {quantity(cause.unread_openings, 'opening')} in the part that was not read"
     return text
 
 
 def _clock(clock: ClockHealth) -> str:
-    text = f"{counted(clock.readings, 'reading')}, skew up to {duration(clock.largest_skew_ns)}, "
-    text += counted(len(clock.steps), "step")
+    text = f"{quantity(clock.readings, 'reading')}, skew up to {duration(clock.largest_skew_ns)}, "
+    text += quantity(len(clock.steps), "step")
     for step in clock.steps[:_SHOWN]:
         sign = "-" if step.by_ns < 0 else "+"
         text += f", {sign}{duration(abs(step.by_ns))} at seq {step.seq}"
     if clock.restarts:
-        text += f", {counted(clock.restarts, 'restart')}"
+        text += f", {quantity(clock.restarts, 'restart')}"
     return f"{text}. {clock.verdict}"
 
 

@@ -99,7 +99,7 @@ class LogQuery:
         return self._found(history, causes, named=question.breaker)
 
     def _ask_last(self, question: Question) -> QueryResult:
-        """Find trips that are numbered from the last, reading the log backwards from its end."""
+        """Explain trips that are numbered from the last, reading the log backwards."""
         wanted = -min(question.trips)
         last = next(self._trips_back(question.breaker), None)
         if last is None:
@@ -151,7 +151,7 @@ class LogQuery:
     def _trips_back(
         self, breaker: str | None, before: int | None = None, until: int | None = None
     ) -> Iterator[tuple[int, Edge]]:
-        """Yield trips backwards, with the first segment of the part that each was found in.
+        """Yield trips backwards, each with the segment at which its fold began.
 
         Args:
             breaker: The breaker; None for all breakers.
@@ -168,7 +168,7 @@ class LogQuery:
             index = self._segments.last_trip(breaker, first)
 
     def _explain(self, index: int, opened: Edge) -> tuple[Cause, History]:
-        """Explain a trip; ``index`` is the first segment of the part that it was found in.
+        """Explain a trip; ``index`` is the segment at which the fold that found it began.
 
         The evidence can lie in earlier segments, so reading begins at the segment that holds the
         oldest outcome in the breaker's counters.
@@ -210,7 +210,7 @@ class LogQuery:
 
 
 def _most_relevant(then: StateAt) -> str:
-    """The breaker to answer about if none was named.
+    """Choose the breaker to answer about if the question names none.
 
     It is the one whose state changed last; breakers that are not CLOSED take precedence.
     """

@@ -1,4 +1,4 @@
-"""Reduce a log to figures small enough to draw: counts per time bucket, open periods, and trips.
+"""Reduce a log to what a report draws: counts per bucket, open periods, trips.
 
 The log is read once, event by event. Memory grows with the number of breakers, buckets and trips,
 each of which has a limit, but not with the number of events.
@@ -101,7 +101,7 @@ class BreakerLane:
     latest: deque[Edge] = Factory(partial(deque, maxlen=11))
 
     def add_edge(self, edge: Edge, width: int) -> None:
-        """Add an edge; ``width`` is that of a bucket, in nanoseconds, see ``end_band``."""
+        """Add an edge of the breaker; ``width`` is that of a bucket, in nanoseconds."""
         self.end_band(edge.at, width)
         self.state, self.since = edge.to_state, edge.at
         if edge.from_state is CLOSED and edge.to_state is OPEN:
@@ -167,7 +167,7 @@ class ReportFigures:
         return sum(lane.trips for lane in self.lanes.values())
 
     def bucket_of(self, at: int) -> int:
-        """The number of the bucket that holds the time ``at``, in nanoseconds of the log's time."""
+        """The number of the time bucket that holds ``at``, in nanoseconds."""
         return (at - self.begins) // self.width
 
     def _cause_of(self, incident: Incident) -> Cause:
@@ -204,7 +204,7 @@ class ReportFigures:
         return lane
 
     def _add_reading(self, reading: LogOpened | ClockTicked) -> None:
-        """Add a clock reading to the timeline, unless the drawing would look the same without it."""
+        """Add a clock reading to the timeline, unless the drawing would not change."""
         last = self._last_reading
         if last is not None and reading.kind == "clock_ticked":
             span = reading.at - last.at
@@ -259,7 +259,7 @@ def _add_rates(bucket: list[int], state: BreakerState) -> None:
 
 
 def _add_cause(bucket: list[int], edge: Edge) -> None:
-    """Add the rate that made a rule fire; the state after the edge has its counters cleared."""
+    """Add the rate that made a rule fire; after the edge, the counters are empty."""
     cause = edge.cause
     if cause.rule is Rule.CONSECUTIVE_FAILURES:
         bucket[RUN] = _ONE

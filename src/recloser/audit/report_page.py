@@ -21,7 +21,7 @@ from recloser.audit.report_figures import CAUSES_KEPT, BreakerLane, ReportFigure
 from recloser.audit.segment_lookup import Segments
 from recloser.audit.state_at import StateAt
 from recloser.core.config import CircuitBreakerConfig
-from recloser.core.formatting import counted, duration, printable
+from recloser.core.formatting import duration, printable, quantity
 from recloser.core.validation import Rate, exact
 from recloser.errors import RecloserError
 from recloser.history.engine import fold_history
@@ -80,7 +80,7 @@ def report(path: Path, name: str) -> tuple[str, ReportFigures]:
 
 
 def page(figures: ReportFigures, name: str, plotly: str) -> str:
-    """Render the page for some figures; ``plotly`` is the source of the plotting library."""
+    """Render the report page; ``plotly`` is the source of the plotting library."""
     folder = resources.files("recloser.audit") / "page"
     template, style, script = (
         (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
@@ -250,5 +250,5 @@ def _trip(figures: ReportFigures, cause: Cause, index: int) -> Mapping[str, obje
             )
             for call in cause.evidence[-_CALLS_SHOWN:]
         ],
-        "more": f"{counted(left_out, 'earlier call')} not shown." if left_out > 0 else "",
+        "more": f"{quantity(left_out, 'earlier call')} not shown." if left_out > 0 else "",
     }

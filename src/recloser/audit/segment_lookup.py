@@ -1,4 +1,4 @@
-"""Find the segments of a log that an answer needs, by the checkpoints at their beginnings.
+"""Find the segments that an answer needs, by the checkpoints that begin them.
 
 Every segment begins with a checkpoint of each breaker, so a fold can start at any segment. If the
 checkpoints of a breaker at the beginnings of two consecutive segments have the same epoch, then the
@@ -118,7 +118,7 @@ class Segments:
         return self._last(lambda opened: opened.wall <= utc)
 
     def holding_at(self, at: int) -> int:
-        """The last segment that begins at or before ``at``, in nanoseconds of the log's time."""
+        """The last segment that begins at or before ``at``, in nanoseconds."""
         return self._last(lambda opened: opened.at <= at)
 
     def last_trip(self, breaker: str | None, before: int | None = None) -> int | None:
@@ -135,7 +135,7 @@ class Segments:
         return None
 
     def closed_by(self, opened: Edge, index: int) -> int:
-        """The first segment after ``index`` at whose beginning the breaker is closed again.
+        """The first segment after ``index`` that begins with the breaker closed again.
 
         Args:
             opened: The edge that opened the breaker, which segment ``index`` or a later one holds.

@@ -1,4 +1,4 @@
-"""The state of a breaker at a time: why it was in that state, and what could change it next."""
+"""The state of a breaker at a time, its reason, and what could change it next."""
 
 from recloser.audit.cause import Standing
 from recloser.core.config import CircuitBreakerConfig
@@ -119,7 +119,7 @@ def _reason_for_closed(state: BreakerState, edge: Edge | None) -> str:
 
 
 def describe_limits(state: BreakerState, at: int) -> list[str]:
-    """Describe each rule that could change the state next, with its figures and threshold.
+    """Describe each rule that could change the state next, with its threshold.
 
     Args:
         state: The state of the breaker.

@@ -1,4 +1,4 @@
-"""Parse a time as people type it: UTC, local, or relative to the log's beginning or end."""
+"""Parse a time as people type it: UTC, local, or relative to the log."""
 
 import re
 from contextlib import suppress

@@ -5,7 +5,7 @@ from recloser.whatif.settings_search import Candidate, Tuning
 
 
 def render_tune_page(tuning: Tuning) -> str:
-    """Render a page that plots the lost calls of each configuration against its failures let through.
+    """Render a page that plots lost calls against failures let through.
 
     Raises:
         ConfigError: The plotting library is not installed.

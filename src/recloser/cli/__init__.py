@@ -1,8 +1,8 @@
 """The command line: ``recloser COMMAND``.
 
-Exit status: 0 all well, 1 a difference or failed check, 2 usage, bad input, or what the operating
-system refuses, 3 a damaged log, 4 a torn tail only, 5 a version from the future, 70 a fault of recloser
-itself, 130 on Ctrl-C.
+Exit statuses: 0 success; 1 histories differ, or a check failed; 2 wrong usage, bad input, or an error
+of the operating system; 3 a damaged log; 4 a log whose last line is torn, and nothing else; 5 a log of
+a later version; 70 a fault of recloser itself; 130 Ctrl-C.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from recloser.cli.failures import (
     INTERNAL,
     INTERRUPTED,
     TORN,
-    say_all_in_lines,
+    print_warnings_in_lines,
     status_after,
     status_for,
 )
@@ -42,7 +42,9 @@ __all__ = [
     "status_of",
 ]
 
-_OWN_PROCESS: Final = "a process of its own"
+_OWN_PROCESS: Final = "own process"
+"""Context object of a command that may change warnings and logging of the whole process."""
+
 _COMMANDS: Final = {
     "demo": "recloser.cli.commands.demo",
     "diff": "recloser.cli.commands.diff",
@@ -63,7 +65,7 @@ _COMMANDS: Final = {
 
 
 class _LateGroup(click.Group):
-    """Imports a command when it is asked for, so that none waits for another's libraries."""
+    """Imports the module of a command only when that command is used, so that starting is fast."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -78,39 +80,52 @@ class _LateGroup(click.Group):
 
 @click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="recloser")
-@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
-@click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR set.")
+@click.option("--debug", is_flag=True, help="Print a traceback with an error.")
+@click.option(
+    "--no-color",
+    is_flag=True,
+    help="Print without colours, as with NO_COLOR set in the environment.",
+)
 def main(*, debug: bool, no_color: bool) -> None:
-    """Replay, prove and explain what circuit breakers did."""
+    """Replay, prove and explain what circuit breakers did.
+
+    Results go to standard output, notes and progress to standard error.
+
+    Exit status: 0 success, 1 histories differ, 2 wrong usage or bad input, 3 a damaged log, 4 a torn
+    last line only, 5 a log of a later version, 130 Ctrl-C.
+    """
     if no_color:
         os.environ["NO_COLOR"] = "1"
     if click.get_current_context().obj is _OWN_PROCESS and not debug:
-        say_all_in_lines()
+        print_warnings_in_lines()
 
 
 def run() -> None:
-    """Run the command line and exit with its status."""
+    """Run the command line with the arguments of this process, and exit with its status."""
     leave_out_current_folder()
     streams.prepare()
     sys.exit(status_of(sys.argv[1:], _OWN_PROCESS))
 
 
-def status_of(arguments: list[str], whose: str | None = None) -> int:
-    """Run the command line with these arguments; the exit status."""
+def status_of(arguments: list[str], context_object: str | None = None) -> int:
+    """Run the command line with the given arguments and return its exit status.
+
+    Errors are printed to standard error; no exception is raised.
+    """
     try:
-        status = _done(arguments, whose)
+        status = _run(arguments, context_object)
         streams.flush()
-    except BaseException as error:  # noqa: BLE001  # each has its line and its status
+    except BaseException as error:  # noqa: BLE001  # every error gets its line and its status
         return status_after(error, arguments)
     return status if isinstance(status, int) else 0
 
 
-def _done(arguments: list[str], whose: str | None) -> object:
-    if "_RECLOSER_COMPLETE" in os.environ:  # a shell asks what there is to complete
+def _run(arguments: list[str], context_object: str | None) -> object:
+    if "_RECLOSER_COMPLETE" in os.environ:  # a shell asks for completions
         return main(arguments, prog_name="recloser")
-    # Not by main(), which makes exit status 1 of a closed pipe.
+    # Calling main() instead would end with status 1 when the reader of a pipe has gone.
     try:
-        with main.make_context("recloser", list(arguments), obj=whose) as context:
+        with main.make_context("recloser", list(arguments), obj=context_object) as context:
             return main.invoke(context)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+    except click.exceptions.Exit as ended:
+        return ended.exit_code

@@ -1,4 +1,4 @@
-"""One line and one exit status for everything that can end a command."""
+"""Turns every error that can end a command into one line and one exit status."""
 
 import errno
 import os
@@ -23,39 +23,39 @@ FUTURE: Final = 5
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 
-_LONGEST_LINE: Final = 2000  # a name, or an argument, may be much longer
+_LONGEST_LINE: Final = 2000  # characters; a name or an argument may be much longer
 _MESSAGES: Final[Mapping[type[BaseException], str]] = {
-    click.Abort: "nothing was done, as nobody said yes",
-    MemoryError: "there is not enough memory for this",
+    click.Abort: "nothing was done, because the question was not answered with yes",
+    MemoryError: "there is not enough memory for this command",
 }
 _REMEDIES: Final = {
-    errno.ENOSPC: "free space on that disk, or choose another; TMPDIR says where temporary files go",
-    errno.EDQUOT: "the quota is used up; free space there, or choose another disk",
-    errno.EACCES: "this process has not the right to; choose another place, or give it the right",
+    errno.ENOSPC: "free space on that disk, or choose another; TMPDIR sets where temporary files go",
+    errno.EDQUOT: "the disk quota is used up; free space there, or choose another disk",
+    errno.EACCES: "choose another place, or change the permissions of this one",
     errno.EROFS: "the file system is read-only; choose another place",
-    errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
-    errno.ENOTDIR: "a file is in the place of a folder; choose another place",
-    errno.EISDIR: "a folder is in the place of a file; choose another place",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOTDIR: "a file is where a folder is needed; choose another place",
+    errno.EISDIR: "a folder is where a file is needed; choose another place",
 }
 
 
 def status_after(error: BaseException, arguments: Sequence[str]) -> int:
-    """Say in one line what ended a command; the exit status.
+    """Print the one line for an error that ended a command, and return the exit status.
 
     Args:
-        error: What was raised.
-        arguments: Those of the command; with ``--debug`` among them, a traceback is printed too.
+        error: The exception that the command raised.
+        arguments: The arguments of the command line; ``--debug`` adds a traceback.
     """
-    error = _before_click(error)
+    error = _original(error)
     failure: OSError | None = error if isinstance(error, streams.OutputError) else None
     if isinstance(error, OSError) and failure is None:
-        failure = streams.failure()  # of what click printed
+        failure = streams.failure()  # click may have failed to print
     if failure is not None:
         streams.silence(sys.stdout)
     if isinstance(failure, BrokenPipeError):
         return 0  # the reader has seen enough
     if isinstance(error, KeyboardInterrupt):
-        streams.write_error("\n")  # ends the line in which a terminal shows ^C
+        streams.write_error("\n")  # end the line in which a terminal shows ^C
         return INTERRUPTED
     if type(error).__name__ == "NoArgsIsHelpError":  # not in every version of click
         assert isinstance(error, click.ClickException)
@@ -66,12 +66,12 @@ def status_after(error: BaseException, arguments: Sequence[str]) -> int:
     status, message = status_for(error), _message(error)
     if failure is not None:
         message = f"standard output can't be written: {failure.strerror or failure}"
-    say(message)
+    print_error_line(message)
     return status
 
 
 def status_for(error: BaseException) -> int:
-    """The exit status for an error."""
+    """The exit status that an exception results in."""
     if isinstance(error, FutureVersionError):
         return FUTURE
     if isinstance(error, DamagedLogError | FoldError):
@@ -81,15 +81,15 @@ def status_for(error: BaseException) -> int:
 
 
 def failure_line(error: OSError) -> str:
-    """One line for what the operating system refused: the place, the cause and the remedy."""
+    """One line for an error of the operating system: the path, the cause and the remedy."""
     cause = error.strerror or str(error)
-    place = "" if error.filename is None else f"{_text(error.filename)}: "
+    path = "" if error.filename is None else f"{_text(error.filename)}: "
     remedy = _REMEDIES.get(error.errno or 0)
-    return f"{place}{cause}" + (f"; {remedy}" if remedy else "")
+    return f"{path}{cause}" + (f"; {remedy}" if remedy else "")
 
 
-def say(message: str) -> None:
-    """Print one line on standard error, with nothing in it that could steer a terminal."""
+def print_error_line(message: str) -> None:
+    """Print one line to standard error; escapes what could steer a terminal and cuts the middle."""
     from recloser.core.formatting import printable
 
     line = printable(message)
@@ -98,13 +98,13 @@ def say(message: str) -> None:
     streams.write_error(f"recloser: {line}\n")
 
 
-def say_all_in_lines() -> None:
-    """Have warnings, log records and errors of threads printed in one line each."""
+def print_warnings_in_lines() -> None:
+    """Make warnings, log records and errors of threads appear as one line each."""
     import logging
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say(_in_one_line(record.getMessage()))
+            print_error_line(_in_one_line(record.getMessage()))
 
     logging.lastResort = Lines(logging.WARNING)
     warnings.showwarning = _warn
@@ -112,10 +112,9 @@ def say_all_in_lines() -> None:
     sys.unraisablehook = _unraisable
 
 
-def _before_click(error: BaseException) -> BaseException:
-    """The interrupt that came at a question; click makes another error of it."""
-    is_interrupted = isinstance(error, click.Abort)
-    if is_interrupted and isinstance(error.__context__, KeyboardInterrupt):
+def _original(error: BaseException) -> BaseException:
+    # Click turns Ctrl-C at a question into the error that "no" as an answer raises.
+    if isinstance(error, click.Abort) and isinstance(error.__context__, KeyboardInterrupt):
         return error.__context__
     return error
 
@@ -132,7 +131,7 @@ def _message(error: BaseException) -> str:
         return _in_one_line(str(error))
     text = _in_one_line(f"{type(error).__name__}: {error}")
     return (
-        f"unexpected {text} ({_place(error.__traceback__)}); this is a fault of recloser: please "
+        f"unexpected {text} ({_raised_at(error.__traceback__)}); this is a fault of recloser: please "
         "report it, with what the same command prints after `recloser --debug`"
     )
 
@@ -149,10 +148,10 @@ def _in_one_line(text: str) -> str:
     return " ".join(line for line in lines if line)
 
 
-def _place(trace: TracebackType | None) -> str:
+def _raised_at(trace: TracebackType | None) -> str:
     frames = traceback.extract_tb(trace)
     if not frames:
-        return "no place known"
+        return "location unknown"
     return f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119
 
 
@@ -161,14 +160,14 @@ def _text(name: object) -> str:
 
 
 def _warn(message: Warning | str, *_where: Any, **_more: Any) -> None:
-    say(_in_one_line(str(message)))
+    print_error_line(_in_one_line(str(message)))
 
 
 def _in_thread(args: "threading.ExceptHookArgs") -> None:
     if args.exc_value is not None and args.exc_type is not SystemExit:
-        say(_message(args.exc_value))
+        print_error_line(_message(args.exc_value))
 
 
 def _unraisable(args: "sys.UnraisableHookArgs") -> None:
     if args.exc_value is not None:
-        say(_message(args.exc_value))
+        print_error_line(_message(args.exc_value))

@@ -1,4 +1,4 @@
-"""Standard output and error, whatever they are: of any encoding, closed, full, or read by nobody."""
+"""Standard output and error that may have any encoding, be closed or full, or have no reader."""
 
 import codecs
 import os
@@ -12,26 +12,26 @@ _IN_ASCII: Final = {"→": "->", "…": "..."}
 
 
 class OutputError(OSError):
-    """Standard output can't be written; what it still holds is given up."""
+    """Standard output can't be written; text that is still in its buffer is lost."""
 
 
 def prepare() -> None:
-    """Make the streams of this process such that text can always be written to them.
+    """Make the standard streams of this process accept any text.
 
     A character that the encoding lacks is written in ASCII. A stream that was closed when the process
-    began is replaced by one that leads nowhere, so that no file that is opened later takes its place.
+    began is replaced by the null device, so that no file opened later gets its descriptor.
     """
     codecs.register_error(_ERRORS, _readable)
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, _nowhere(descriptor))
+            setattr(sys, name, _null_device(descriptor))
         elif name != "stdin" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_ERRORS)
 
 
 def flush() -> None:
-    """Write out what was printed. Where nobody reads it any more, that is no error.
+    """Flush standard output; a pipe that its reader has closed is not an error.
 
     Raises:
         OutputError: Standard output can't be written.
@@ -41,7 +41,7 @@ def flush() -> None:
 
 
 def failure() -> OSError | None:
-    """Why what was printed can't be written to standard output; None if it can."""
+    """Flush standard output and return the error that this raises, or None."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -50,18 +50,18 @@ def failure() -> OSError | None:
 
 
 def silence(stream: TextIO) -> None:
-    """Let a stream lead nowhere from now on, also what it holds and would write at exit."""
+    """Redirect a stream to the null device, including text that it would write at exit."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 def write(text: str) -> None:
-    """Write to standard output. Where nobody reads it any more, that is no error.
+    """Write text to standard output; a pipe that its reader has closed is not an error.
 
     Raises:
         OutputError: Standard output can't be written.
@@ -71,7 +71,7 @@ def write(text: str) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Write bytes to standard output, as ``write``.
+    """Write bytes to standard output; a pipe that its reader has closed is not an error.
 
     Raises:
         OutputError: Standard output can't be written.
@@ -83,7 +83,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def write_error(text: str) -> None:
-    """Write to standard error, if it can be written: what can't be said there changes no result."""
+    """Write text to standard error; ignores failures, because no result depends on it."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -92,14 +92,14 @@ def write_error(text: str) -> None:
 
 
 def is_unicode() -> bool:
-    """Whether all characters can be written to standard output as they are."""
+    """Whether the encoding of standard output has all characters."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return encoding.lower().startswith(("utf", "u8", "cp65001"))
 
 
 @contextmanager
 def reporting_failures() -> Iterator[None]:
-    """Let what is printed in this block raise ``OutputError``, or nothing where nobody reads it."""
+    """Turn failures to write in this block into ``OutputError``; ignore a pipe without a reader."""
     try:
         yield
     except BrokenPipeError:
@@ -109,7 +109,7 @@ def reporting_failures() -> Iterator[None]:
         raise OutputError(error.errno, error.strerror) from error
 
 
-def _nowhere(descriptor: int) -> TextIO:
+def _null_device(descriptor: int) -> TextIO:
     opened = os.open(os.devnull, os.O_RDWR)
     try:
         os.fstat(descriptor)

@@ -10,64 +10,33 @@ shifted ahead of all others and behind them, by parts of that sum and by all of 
 the edges are reported.
 """
 
-import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from recloser.cluster.dataset import ROWS_AT_ONCE, Source, labels_of, opened
 from recloser.cluster.executor import OnDone, Runner
-from recloser.cluster.host_clocks import EPOCH, HostClock
-from recloser.core.checkpoint_parts import is_part
+from recloser.cluster.host_calls import HostCalls, LogOfBreaker, common_settings, merged_calls
+from recloser.cluster.host_clocks import EPOCH
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
 from recloser.core.events import (
-    BreakerConfigured,
-    CallFailed,
-    CallIgnored,
-    CallObserved,
-    CallSucceeded,
-    Checkpoint,
-    ClockTicked,
     Edge,
-    Event,
     LogOpened,
-    Outcome,
 )
 from recloser.core.moments import after
 from recloser.core.snapshot import Snapshot, take_snapshot
 from recloser.core.state import BreakerState
-from recloser.errors import ConfigError
-from recloser.history.columnar.exported_log import whole_log_events
 from recloser.history.columnar.row_groups import chunks_of
 from recloser.history.edge_sequence import EdgeSequence
-from recloser.history.live_driver import by_start
 from recloser.history.timeline import Timeline
 from recloser.history.warps import host_offset
-from recloser.log.arrow_table import events_of
-from recloser.log.parquet import ParquetLog
 from recloser.proof.perturbation import MovedEdge, PerturbedDrive, Trial
 from recloser.proof.variants import DrivenVariant
-from recloser.simulate.expansion_limit import ExpansionLimit
 
 _SHIFTS_PER_DIRECTION: Final = 4
 _OPENING: Final = LogOpened(1, 0, 1, 1, 1, EPOCH, 0, "", "", 0, "")
-
-
-@frozen
-class LogOfBreaker:
-    """The place of a breaker's rows in the log of one host.
-
-    Attributes:
-        url: Path or URL of the log.
-        host: Label of the host.
-        groups: The row groups in which the breaker begins.
-    """
-
-    url: str
-    host: str
-    groups: range
 
 
 @frozen
@@ -182,141 +151,34 @@ def merge(
     """Simulate one breaker with the calls that the logs of several hosts have of it."""
     with ExitStack() as stack:
         logs = [
-            _HostLog(stack.enter_context(opened(holder.url)), breaker, holder, uncertainty_ns)
+            HostCalls(stack.enter_context(opened(holder.url)), breaker, holder, uncertainty_ns)
             for holder in holders
         ]
-        settings = _common_settings(breaker, logs) if config is None else as_config(config)
-        lane = DrivenVariant(_OPENING, settings)
+        settings = common_settings(breaker, logs) if config is None else as_config(config)
+        variant = DrivenVariant(_OPENING, settings)
         edges: list[Edge] = []
-        course = EdgeSequence()
+        edge_sequence = EdgeSequence()
         last = 0
-        for call in _merged(logs):
-            taken = lane.apply(call)
-            if taken:
-                edges += taken
-                course.add(call.seq, taken)
+        for call in merged_calls(logs):
+            fired = variant.apply(call)
+            if fired:
+                edges += fired
+                edge_sequence.add(call.seq, fired)
             last = max(last, call.at)
-        taken = lane.finish()
-        course.add(last, taken)
-        assert lane.states is not None
-        state = lane.states.get(breaker) or BreakerState(breaker, settings)
+        fired = variant.finish()
+        edge_sequence.add(last, fired)
+        assert variant.states is not None
+        state = variant.states.get(breaker) or BreakerState(breaker, settings)
         snapshot = take_snapshot(state, last, lambda ns: after(EPOCH, ns))
         shares = [
             HostShare(log.host, log.calls, log.rejected, log.clock.uncertainty_ns) for log in logs
         ]
-        changes = _edge_changes(logs, settings, course)
-    return Merged(breaker, settings, shares, [*edges, *taken], snapshot, changes)
-
-
-@define
-class _HostLog:
-    """The calls of one breaker in one host's log.
-
-    Attributes:
-        clock: The clock of the host.
-        calls: Number of outcomes yielded by the last ``observed``.
-        rejected: Number of calls rejected by the host's own breaker, found by the last ``observed``.
-    """
-
-    _log: ParquetLog
-    _breaker: str
-    _holder: LogOfBreaker
-    _uncertainty_ns: int
-    clock: HostClock = field(init=False)
-    calls: int = 0
-    rejected: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        readings = [
-            event
-            for event in whole_log_events(self._log)
-            if isinstance(event, LogOpened | ClockTicked)
-        ]
-        self.clock = HostClock(readings, self._uncertainty_ns)
-
-    @property
-    def host(self) -> str:
-        return self._holder.host
-
-    def events(self) -> Iterator[Event]:
-        for part in chunks_of(self._log, groups=self._holder.groups, at_once=ROWS_AT_ONCE):
-            if part.breaker == self._breaker:
-                yield from events_of(part.table)
-
-    def settings(self) -> CircuitBreakerConfig | None:
-        """Return the last settings in the log; None for imported calls."""
-        settings: object = None
-        for event in self.events():
-            if isinstance(event, BreakerConfigured):
-                settings = event.config
-            elif isinstance(event, Checkpoint) and not is_part(event):
-                settings = event.state.get("config")
-        if not isinstance(settings, Mapping):
-            return None
-        return CircuitBreakerConfig.from_mapping(settings)
-
-    def observed(self, number: int, hosts: int) -> Iterator[CallObserved]:
-        """Yield the outcomes in common time; this is log ``number`` of ``hosts``."""
-        self.calls = self.rejected = 0
-        mode: object = "enforce"
-        limit = ExpansionLimit()
-        for event in self.events():
-            if isinstance(event, BreakerConfigured):
-                mode = event.config.get("mode")
-            elif event.kind == "mode_changed":
-                mode = event.mode
-            elif (
-                event.kind == "call_rejected" and mode != "shadow"
-            ):  # in shadow mode the call was made and has an outcome
-                self.rejected += event.count
-            else:
-                outcomes = _outcome_count(event)
-                limit.add(event.seq, outcomes)
-                for _ in range(outcomes):
-                    self.calls += 1
-                    # A ``seq`` that no other host uses, in the order of the log.
-                    yield self._call(self.calls * hosts + number, event)
-
-    def _call(self, seq: int, event: Event) -> CallObserved:
-        assert isinstance(event, CallObserved | CallSucceeded | CallFailed | CallIgnored)
-        end = max(0, self.clock.unix_ns(event.at))
-        start = max(0, end - event.took)
-        if isinstance(event, CallObserved):
-            outcome = event.outcome
-        else:
-            outcome = Outcome(event.kind.removeprefix("call_"))
-        error = None if event.kind == "call_succeeded" else event.error
-        labels = {"host": self.host}
-        return CallObserved(seq, end, self._breaker, start, end - start, outcome, error, labels)
-
-
-def _outcome_count(event: Event) -> int:
-    if event.kind == "call_succeeded":
-        return event.count
-    return int(isinstance(event, CallObserved | CallFailed | CallIgnored))
-
-
-def _merged(logs: Sequence[_HostLog]) -> Iterator[CallObserved]:
-    """Yield the calls of all hosts, in the order of their starts."""
-    return heapq.merge(
-        *(by_start(log.observed(number, len(logs))) for number, log in enumerate(logs)),
-        key=lambda call: (call.start, call.seq),
-    )
-
-
-def _common_settings(breaker: str, logs: Iterable[_HostLog]) -> CircuitBreakerConfig:
-    by_host = {log.host: log.settings() for log in logs}
-    different = {repr(config) for config in by_host.values()}
-    if len(different) > 1:
-        raise ConfigError(
-            f"the hosts {', '.join(by_host)} have different settings of {breaker!r}; "
-            "give those of the shared breaker with --config or --set"
-        )
-    return next(iter(by_host.values())) or CircuitBreakerConfig()
+        changes = _edge_changes(logs, settings, edge_sequence)
+    return Merged(breaker, settings, shares, [*edges, *fired], snapshot, changes)
 
 
 def _edge_changes(
-    logs: Sequence[_HostLog], config: CircuitBreakerConfig, course: EdgeSequence
+    logs: Sequence[HostCalls], config: CircuitBreakerConfig, edge_sequence: EdgeSequence
 ) -> Sequence[Change]:
     """Find the errors of each host's clock that would change the edges.
 
@@ -332,11 +194,12 @@ def _edge_changes(
         )
         for sign in (1, -1) if sizes else ():
             trials[log.host, sign] = [
-                (sign * size, _trial(log.host, sign * size, config, course)) for size in sizes
+                (sign * size, _trial(log.host, sign * size, config, edge_sequence))
+                for size in sizes
             ]
     waiting = [trial for several in trials.values() for _, trial in several]
     last = 0
-    for call in _merged(logs) if waiting else ():
+    for call in merged_calls(logs) if waiting else ():
         last = call.seq
         for trial in waiting:
             trial.apply(call)
@@ -354,6 +217,6 @@ def _edge_changes(
     return changes
 
 
-def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: EdgeSequence) -> Trial:
+def _trial(host: str, ns: int, config: CircuitBreakerConfig, edge_sequence: EdgeSequence) -> Trial:
     warp = host_offset(host, ns)
-    return Trial(PerturbedDrive(DrivenVariant(_OPENING, config), warp), course)
+    return Trial(PerturbedDrive(DrivenVariant(_OPENING, config), warp), edge_sequence)

@@ -431,7 +431,7 @@ class CircuitBreakerMonitor:
 
     @classmethod
     def register(cls, circuit_breaker: CircuitBreaker) -> None:
-        """Add a circuit."""
+        """Add a circuit to the registry, under its name."""
         cls.circuit_breakers[circuit_breaker.name] = circuit_breaker
 
     @classmethod

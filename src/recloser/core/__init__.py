@@ -1,1 +1,1 @@
-"""The rules of the breaker, pure: no clock, no randomness, no input or output."""
+"""The rules of the breaker: pure functions without clock, randomness, input or output."""

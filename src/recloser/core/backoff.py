@@ -1,7 +1,7 @@
-"""Backoff: how long a breaker cools, the more often it opens.
+"""Backoff: how the cooldown of a breaker grows when it opens again and again, and its jitter.
 
-Jitter is drawn from a generator that counts instead of remembering: the draw is a hash of the seed,
-the breaker's name and the number of the opening. So a replay draws the same, in any order.
+Jitter needs no random generator with a state: it is computed from a hash of the seed, the breaker's
+name and the number of the opening. So a replay draws the same jitter, in any order.
 """
 
 import hashlib
@@ -31,37 +31,37 @@ Jitter: TypeAlias = Literal["none", "full", "equal"]
 _jitter: Final = one_of("none", "full", "equal")
 _DRAW_BITS: Final = 64
 
-# Exact as far as a wait can be told in nanoseconds, and as quick for the millionth opening in a row
-# as for the second; what is larger than any number is larger than any bound.
+# Sixty digits are exact for any cooldown in nanoseconds, and the millionth opening in a row takes no
+# longer than the second. Without traps an overflow gives infinity, which is above any maximum.
 _SIXTY_DIGITS: Final = Context(prec=60, rounding=ROUND_FLOOR, traps=[])
 
 
 @attrs.frozen
 class Constant:
-    """Every opening cools for as long as the first.
+    """Every opening has the same cooldown, before jitter.
 
     Attributes:
-        jitter: ``full`` cools for anything up to that, ``equal`` for at least half of it.
-        seed: Breakers of different seeds draw different jitter.
+        jitter: ``none``; ``full`` for any part of the cooldown; ``equal`` for at least half of it.
+        seed: Breakers with different seeds draw different jitter.
     """
 
     jitter: Jitter = attrs.field(default="none", converter=as_text, validator=_jitter)
     seed: int = attrs.field(default=0, converter=as_whole, validator=whole(0))
 
     def wait_ns(self, base_ns: int, _opening_in_a_row: int) -> int:
-        """How long to cool before jitter."""
+        """The cooldown before jitter, in nanoseconds."""
         return base_ns
 
 
 @attrs.frozen
 class Exponential:
-    """Every opening in a row cools ``factor`` times as long as the one before.
+    """Every opening in a row has a cooldown ``factor`` times as long as the one before.
 
     Attributes:
         factor: At least 1.
-        max_seconds: It never cools for longer than this.
-        jitter: ``full`` cools for anything up to that, ``equal`` for at least half of it.
-        seed: Breakers of different seeds draw different jitter.
+        max_seconds: The longest cooldown.
+        jitter: ``none``; ``full`` for any part of the cooldown; ``equal`` for at least half of it.
+        seed: Breakers with different seeds draw different jitter.
     """
 
     factor: Rate = attrs.field(default=2, converter=as_rate, validator=factor)
@@ -72,13 +72,19 @@ class Exponential:
     seed: int = attrs.field(default=0, converter=as_whole, validator=whole(0))
 
     def wait_ns(self, base_ns: int, opening_in_a_row: int) -> int:
-        """``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last closed."""
+        """The cooldown before jitter, in nanoseconds: ``min(max, base * factor ** (k - 1))``.
+
+        Args:
+            base_ns: The cooldown of the first opening.
+            opening_in_a_row: ``k``: how often the breaker has opened since it was last closed.
+        """
         most = nanoseconds(self.max_seconds)
         times = exact(self.factor)
         if base_ns == 0:
             return 0
-        # No operators: they ask for the thread's context and so may set a context variable, which
-        # a ``__del__`` that comes in between makes a crash of CPython 3.11 (see ``contexts``).
+        # Methods of a context and not operators. Operators look up the thread's context, which may
+        # set a context variable, and a `__del__` that runs meanwhile can crash CPython 3.11 (see
+        # `recloser.process.contexts`).
         exactly = _SIXTY_DIGITS.copy()
         growth = exactly.divide(times.numerator, times.denominator)
         wait = exactly.multiply(base_ns, exactly.power(growth, opening_in_a_row - 1))
@@ -93,14 +99,14 @@ Backoff: TypeAlias = Constant | Exponential
 def cooldown_ns(
     backoff: Backoff, base_ns: int, breaker: str, *, opening: int, in_a_row: int
 ) -> int:
-    """How long a breaker cools.
+    """The cooldown of one opening of a breaker, in nanoseconds.
 
     Args:
-        backoff: The rule.
-        base_ns: How long the first opening cools.
-        breaker: Its name.
-        opening: How often it has opened in its life, from 1: what the jitter is drawn by.
-        in_a_row: How often since it was last closed, from 1.
+        backoff: How cooldowns grow, and their jitter.
+        base_ns: The cooldown of the first opening, before jitter.
+        breaker: Name of the breaker.
+        opening: How often it has opened in its life, from 1; the jitter depends on this.
+        in_a_row: How often it has opened since it was last closed, from 1.
     """
     wait = backoff.wait_ns(base_ns, in_a_row)
     if backoff.jitter == "none":
@@ -110,7 +116,13 @@ def cooldown_ns(
 
 
 def cooldown_key(backoff: Backoff, *, opening: int, in_a_row: int) -> tuple[int, int]:
-    """What of its openings until now the further cooldowns of a breaker depend on."""
+    """A key that is equal for two breakers whose next cooldowns are the same.
+
+    Args:
+        backoff: The backoff of both.
+        opening: How often the breaker has opened in its life.
+        in_a_row: How often it has opened since it was last closed.
+    """
     return (
         0 if backoff.jitter == "none" else opening,
         in_a_row if isinstance(backoff, Exponential) else 0,
@@ -118,7 +130,7 @@ def cooldown_key(backoff: Backoff, *, opening: int, in_a_row: int) -> tuple[int,
 
 
 def _draw(key: str, most: int) -> int:
-    """A whole number from 0 to ``most``, evenly, the same for the same key."""
+    """An evenly distributed integer from 0 to ``most``, always the same for the same key."""
     digest = hashlib.sha256(key.encode()).digest()
     number = int.from_bytes(digest[: _DRAW_BITS // 8], "big")
     return number * (most + 1) >> _DRAW_BITS

@@ -1,13 +1,13 @@
-"""Checkpoints in parts: a state that lists many numbers does not fit into one line.
+"""Checkpoints in parts, for states that list more numbers than fit into one line of a log.
 
-The parts of a checkpoint are numbered from 1. Each but the last holds a stretch of one of the lists
-of the state, and the last one holds all the rest, with those lists left empty. What a part lists are
-rows that grow, so each is written as its difference to the row before; the first of a part is whole.
+The parts of a checkpoint are numbered from 1. The last part holds the state with its lists empty. Each
+part before it holds a stretch of one of the lists: rows of one, two or six numbers. Numbers grow from
+row to row, so a row is written as the difference to the row before, and the first row of a part whole:
 
-* A number is its difference to the number before.
-* Of two numbers, a code with how many outcomes it stands for, or a probe with its time, the first is.
-* Of six numbers, those of a second of a time window, the first three are: the second, the first
-  ``seq`` and the last.
+* Row of one number: the number is written as a difference.
+* Row of two numbers, which is a code and its count, or a probe and its time: the first one is.
+* Row of six numbers, for a second of a time window: the first three are, which are the second, and the
+  ``seq`` of its first and last outcome.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,18 +27,18 @@ _Row: TypeAlias = int | Sequence[int]
 _LISTS: Final = ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
 _AT_ONCE: Final = 4096
 _GROWING: Final = {1: 1, 2: 1, 6: 3}
-"""By how many numbers a row has, how many of them are written as differences."""
+"""How many numbers of a row are written as differences, by how many numbers the row has."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class Piece(NamedTuple):
-    """What one of the lines of a checkpoint carries.
+    """The content of one line of a checkpoint.
 
     Attributes:
         state: The state, or this part of it.
-        part: Which part it is, from 1.
-        parts: How many there are.
+        part: Which part this is, from 1.
+        parts: How many parts there are.
     """
 
     state: State
@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 
 def pieces_of(state: State) -> Iterator[Piece]:
-    """A state as ``recloser.core.state.dump`` tells it, in as many pieces as it takes lines."""
+    """Split a state, as ``recloser.core.state.dump`` returns it, into the pieces of its lines."""
     lists = {name: rows for name in _LISTS if (rows := _rows(state.get(name)))}
     if sum(len(rows) * _width(rows) for rows in lists.values()) <= ROWS_IN_LINE:
         yield Piece(state, 1, 1)
@@ -59,18 +59,18 @@ def pieces_of(state: State) -> Iterator[Piece]:
     yield Piece({**state, **{name: type(state[name])() for name in lists}}, parts, parts)
 
 
-def _rows(told: object) -> Sequence[_Row]:
-    """The rows of a list of a state; none where it is no such list, as in what others have sent."""
-    if isinstance(told, Mapping):
-        told = [[int(number), at] for number, at in told.items() if number.isdecimal()]
-    if not isinstance(told, list):
+def _rows(data: object) -> Sequence[_Row]:
+    """The rows of a list of a state; empty if the data, which others may have sent, is no such list."""
+    if isinstance(data, Mapping):
+        data = [[int(number), at] for number, at in data.items() if number.isdecimal()]
+    if not isinstance(data, list):
         return ()
-    if set(map(type, told)) == {int}:
-        return told
-    if not {len(row) for row in told if type(row) is list} <= {2, 6}:
+    if set(map(type, data)) == {int}:
+        return data
+    if not {len(row) for row in data if type(row) is list} <= {2, 6}:
         return ()
-    numbers = (row if type(row) is list else (row,) for row in told)
-    return told if set(map(type, chain.from_iterable(numbers))) <= {int} else ()
+    numbers = (row if type(row) is list else (row,) for row in data)
+    return data if set(map(type, chain.from_iterable(numbers))) <= {int} else ()
 
 
 def _width(rows: Sequence[_Row]) -> int:
@@ -78,7 +78,7 @@ def _width(rows: Sequence[_Row]) -> int:
 
 
 def _stretches(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
-    """The rows as differences, in stretches that each fit into a line."""
+    """Split rows into stretches that each fit into a line, written as differences."""
     start, size = 0, _AT_ONCE
     while start < len(rows):
         stretch = _differences(rows[start : start + size])
@@ -108,7 +108,7 @@ def _differences(rows: Sequence[_Row]) -> Sequence[_Row]:
 
 
 def _only_width(rows: Sequence[_Row]) -> int:
-    """How many numbers each row has, where all are lists of as many; else 0."""
+    """How many numbers each row has; 0 if rows differ in that, or are numbers themselves."""
     if set(map(type, rows)) != {list}:
         return 0
     widths = set(map(len, cast("Sequence[list[int]]", rows)))
@@ -120,7 +120,7 @@ def _by_column(
     growing: int,
     change: Callable[[Sequence[int]], Iterable[int]],
 ) -> Sequence[_Row]:
-    """The rows with their first columns changed."""
+    """Apply ``change`` to each of the first ``growing`` columns of rows of equal width."""
     columns = list(zip(*rows, strict=True))
     return list(map(list, zip(*map(change, columns[:growing]), *columns[growing:], strict=True)))
 
@@ -133,7 +133,7 @@ def _sums(stretch: object) -> Sequence[_Row]:
     """The rows of a stretch; the inverse of ``_differences``.
 
     Raises:
-        msgspec.ValidationError: It is none.
+        msgspec.ValidationError: The data is not a stretch of rows.
     """
     changes = msgspec.convert(stretch, list[int | list[int]])
     if set(map(type, changes)) <= {int}:
@@ -155,25 +155,29 @@ def _sums(stretch: object) -> Sequence[_Row]:
 
 
 def is_part(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint is a part of one, and not the last."""
+    """Whether further parts of this checkpoint follow."""
     return checkpoint.part < checkpoint.parts
 
 
 class CheckpointParts:
     """Joins the parts of checkpoints, in the order of a log.
 
-    What a crash left without its last part is dropped with the next first part.
+    The parts of a checkpoint whose last part a crash has prevented are dropped when the next
+    checkpoint of the breaker begins.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[int, int, dict[str, list[_Row]]]] = {}
 
     def joined(self, event: Checkpoint) -> Checkpoint | None:
-        """The whole checkpoint, if this is the last of its parts or all of it; else None.
+        """Add a checkpoint or a part of one.
+
+        Returns:
+            The whole checkpoint, if this was its only or its last part; else None.
 
         Raises:
-            FoldError: A part before it is missing, it holds no stretch of a list, or what the parts
-                add up to is out of range.
+            FoldError: An earlier part is missing, the part does not hold stretches of lists, or a
+                number of the joined state is out of range.
         """
         if event.parts == 1 == event.part:
             return event

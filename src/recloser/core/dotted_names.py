@@ -1,7 +1,7 @@
-"""Dotted names in settings, such as ``requests.Timeout``, and the objects that they stand for.
+"""Resolves dotted names in settings, such as ``requests.Timeout``, to objects.
 
-Resolving a name imports its module and reads attributes; nothing else of it is run. Whatever that
-code raises becomes a ConfigError, but for Ctrl-C and what a signal handler raises.
+To resolve a name, its module is imported and attributes are read; nothing is called. Any exception
+from that becomes a ``ConfigError``, except for Ctrl-C and exceptions of signal handlers.
 """
 
 import builtins
@@ -20,12 +20,13 @@ Resolvable: TypeAlias = type[BaseException] | Callable[[BaseException], object]
 
 
 def resolved_classifier(setting: str, given: Resolvable | str) -> Resolvable:
-    """The exception type or predicate that a classifier stands for.
+    """Resolve a classifier to an exception type or predicate.
 
-    Any name of a type will do: ``requests.Timeout`` is ``requests.exceptions.Timeout``.
+    Any importable name of a type is accepted, such as ``requests.Timeout`` for the type
+    ``requests.exceptions.Timeout``.
 
     Args:
-        setting: The setting that it was given in.
+        setting: Name of the setting, for error messages.
         given: The classifier; a text is a dotted name, and may omit ``builtins``.
 
     Raises:
@@ -41,10 +42,14 @@ def resolved_classifier(setting: str, given: Resolvable | str) -> Resolvable:
 
 
 def resolved_predicate(setting: str, name: str) -> Callable[[Any], object]:
-    """The predicate that a dotted name stands for.
+    """Resolve a dotted name to a predicate.
+
+    Args:
+        setting: Name of the setting, for error messages.
+        name: The dotted name; it may omit ``builtins``.
 
     Raises:
-        ConfigError: The name can't be imported, or names nothing that can be called.
+        ConfigError: The name can't be imported, or names an object that can't be called.
     """
     found = _resolved(setting, name, callable)
     if callable(found):
@@ -54,7 +59,7 @@ def resolved_predicate(setting: str, name: str) -> Callable[[Any], object]:
 
 
 def _is_exception_type(value: object) -> bool:
-    # The class of a lazy object, and its metaclass, may raise when asked.
+    # A lazy object may raise when its class is read as an attribute, so only `type()` is used.
     return issubclass(type(value), type) and BaseException in _bases_of(value)
 
 
@@ -83,7 +88,7 @@ def _resolved(setting: str, name: str, is_wanted: Callable[[object], bool]) -> o
 
 
 def _attribute(setting: str, name: str, where: object, part: str) -> object:
-    """The attribute of a module or class; a module may run code to find it."""
+    """The attribute of a module or class, or ``_MISSING``; a module may run code to find it."""
     try:
         return getattr(where, part)
     except AttributeError:
@@ -92,7 +97,7 @@ def _attribute(setting: str, name: str, where: object, part: str) -> object:
         if _is_from_outside(error):
             raise
         raise ConfigError(
-            f"{setting} names {name!r}, and {part} of {_place(where)} can't be read: {_told(error)}"
+            f"{setting} names {name!r}, and {part} of {_name_of(where)} can't be read: {_error_text(error)}"
         ) from error
 
 
@@ -113,7 +118,7 @@ def _imported(setting: str, name: str, module: str) -> ModuleType:
 
 
 def _is_submodule(setting: str, name: str, module: str) -> bool:
-    """Whether there is a module of this name, which is then imported."""
+    """Import a module, and return whether it exists."""
     try:
         import_module(module)
     except ModuleNotFoundError as error:
@@ -132,18 +137,20 @@ def _is_from_outside(error: BaseException) -> bool:
 
 
 def _broken(setting: str, name: str, module: str, error: BaseException) -> ConfigError:
-    return ConfigError(f"{setting} names {name!r}, and {module} can't be imported: {_told(error)}")
+    return ConfigError(
+        f"{setting} names {name!r}, and {module} can't be imported: {_error_text(error)}"
+    )
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     kind = type(error).__name__
     try:
         return f"{kind}: {error}"
-    except Exception:  # noqa: BLE001  # its text is code of the module that is broken
+    except Exception:  # noqa: BLE001  # the text comes from code of the module that is broken
         return kind
 
 
-def _place(where: object) -> str:
+def _name_of(where: object) -> str:
     name = _attributes_of(where).get("__name__")
     if issubclass(type(where), type):
         name = type.__dict__["__name__"].__get__(where)
@@ -151,10 +158,10 @@ def _place(where: object) -> str:
 
 
 def _attributes_of(where: object) -> dict[str, object]:
-    """The attributes that an object or class has itself; none if it won't tell."""
+    """The attributes of an object or class without inherited ones; empty if they can't be read."""
     try:
         return dict(vars(where))
-    except Exception:  # noqa: BLE001  # a number has none, and a lazy object may raise
+    except Exception:  # noqa: BLE001  # a number has no attributes, and a lazy object may raise
         return {}
 
 
@@ -164,7 +171,7 @@ def _not_found(
     lacks = (
         f"there is no builtin exception {part!r}"
         if where is builtins
-        else f"there is no {part!r} in {_place(where)}"
+        else f"there is no {part!r} in {_name_of(where)}"
     )
     known = [key for key, value in _attributes_of(where).items() if is_wanted(value)]
     hint = "; give the name of its module too, as in requests.Timeout" if where is builtins else ""

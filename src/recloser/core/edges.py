@@ -1,7 +1,7 @@
-"""Edges: how a breaker gets from the rule that fired into its next epoch.
+"""Edges: how a rule that fired leads a breaker into its next epoch.
 
-The kernel finds that a rule fires. ``take`` takes its edge on the one declared machine, which is all
-that ever changes a state, and has the kernel begin the epoch that follows.
+The kernel finds that a rule fires. ``take_edge`` then takes the edge on the declared state machine, which
+alone changes CLOSED, OPEN and HALF_OPEN, and lets the kernel begin the next epoch.
 """
 
 from collections.abc import Iterator
@@ -15,26 +15,27 @@ from recloser.core.rules import rules_of
 from recloser.core.state_machine import CLOSED, HALF_OPEN, OPEN, fire
 
 STATES: Final = (CLOSED, OPEN, HALF_OPEN)
-"""Each state, by where a kernel's state is."""
+"""The states, indexed by ``kernel.State.where``."""
 
-_PLACES: Final = {state.name: place for place, state in enumerate(STATES)}
+_WHERE: Final = {state.name: where for where, state in enumerate(STATES)}
 _FORCED: Final = -1
 
 Opened: TypeAlias = tuple[int, int, FiredRule | None]
 _NEVER_OPENED: Final[Opened] = (0, 0, None)
 
 
-class Standing(kernel.State):
-    """Where one breaker stands: what its rules know, and what its edges need beside that.
+class MachineState(kernel.State):
+    """The state of one breaker as its rules and edges need it.
 
     Args:
-        breaker: Its name, by which the jitter of its cooldowns is drawn.
+        breaker: Name of the breaker; the jitter of its cooldowns depends on it.
         config: Its settings.
         is_disabled: Whether the breaker lets every call through and decides nothing.
 
     Attributes:
-        opened: How often it has opened by its rules, how often since it was last closed, and the rule
-            that opened it, None once it is closed again. Most breakers never open, and share one.
+        opened: How often its rules have opened it, how often since it was last closed, and the rule
+            that opened it, which is None once it is closed again. It is one tuple, to save memory:
+            most breakers never open, and share one.
     """
 
     __slots__ = ("breaker", "config", "opened")
@@ -50,43 +51,46 @@ class Standing(kernel.State):
 
     @property
     def openings(self) -> int:
-        """How often it has opened by its rules."""
+        """How often the rules of the breaker have opened it."""
         return self.opened[0]
 
     @property
     def openings_in_a_row(self) -> int:
-        """How often it has opened by its rules since it was last closed."""
+        """How often the rules of the breaker have opened it since it was last closed."""
         return self.opened[1]
 
     @property
     def opened_by(self) -> FiredRule | None:
-        """The rule that opened it, as it was made; None once it is closed again."""
+        """The rule that opened the breaker, or None once it is closed again.
+
+        It is an object of the class that the fold was given; ``why_open`` is a ``FiredRule``.
+        """
         return self.opened[2]
 
     @opened_by.setter
-    def opened_by(self, why: FiredRule | None) -> None:
-        if why is not self.opened[2]:
+    def opened_by(self, cause: FiredRule | None) -> None:
+        if cause is not self.opened[2]:
             openings, in_a_row, _ = self.opened
-            self.opened = (openings, in_a_row, why)
+            self.opened = (openings, in_a_row, cause)
 
     @property
     def state(self) -> CircuitBreakerState:
-        """CLOSED, OPEN or HALF_OPEN; only the machine changes it."""
+        """CLOSED, OPEN or HALF_OPEN; only the state machine sets it."""
         return STATES[self.where]
 
     @state.setter
     def state(self, state: CircuitBreakerState) -> None:
-        self.where = _PLACES[state._name_]  # no hash of an enum's member, which is slow
+        self.where = _WHERE[state._name_]  # by name, since hashing a member of an enum is slow
 
-    def assume(self, other: "Standing") -> None:
-        """Be the same as another one, with which it shares nothing that can change."""
+    def assume(self, other: "MachineState") -> None:
+        """Become a copy of another state that shares nothing with it that changes."""
         kernel.assume(self, other)
         self.breaker = other.breaker
         self.config = other.config
         self.opened = other.opened
 
     def copy(self) -> Self:
-        """The same standing, to go on apart from this one."""
+        """A copy that shares nothing with this state that changes."""
         other = type(self).__new__(type(self))
         other.assume(self)
         return other
@@ -112,25 +116,25 @@ _ENDS_OF_PROBING: Final = {
     kernel.PROBE_SUCCESSES: Trigger.RECOVER,
     kernel.PROBE_WINDOW: Trigger.RECOVER,
 }
-_TRIGGERS: Final = (_TRIPS, _COOLS, _ENDS_OF_PROBING)  # by where the breaker is
+_TRIGGERS: Final = (_TRIPS, _COOLS, _ENDS_OF_PROBING)  # indexed by ``State.where``
 
 
-def trigger_of(state: Standing, rule: int) -> Trigger:
-    """The trigger that a rule pulls where the breaker is now."""
+def trigger_of(state: MachineState, rule: int) -> Trigger:
+    """The trigger of a rule that fired, which depends on the state that the breaker is in."""
     return _TRIGGERS[state.where][rule]
 
 
-def take(state: Standing, trigger: Trigger, at: int) -> int:
-    """Take an edge: change the state, and begin the epoch that follows.
+def take_edge(state: MachineState, trigger: Trigger, at: int) -> int:
+    """Take an edge: change the state, and begin the next epoch.
 
     Args:
         state: The state, which is changed.
-        trigger: Names the edge.
+        trigger: The name of the edge.
         at: When it is taken, in nanoseconds of the log.
 
     Returns:
-        The rule that fires at once in the new epoch, whose edge is to be taken next;
-        ``kernel.NO_RULE`` if none does.
+        The rule that fires at once in the new epoch, whose edge must be taken next; or
+        ``kernel.NO_RULE``.
 
     Raises:
         FoldError: No edge of that name leaves the state.
@@ -138,8 +142,8 @@ def take(state: Standing, trigger: Trigger, at: int) -> int:
     fire(state, trigger)
     wait_ns = _FORCED
     if state.where == kernel.OPEN and trigger is not Trigger.FORCE_OPEN:
-        openings, in_a_row, why = state.opened
-        state.opened = (openings + 1, in_a_row + 1, why)
+        openings, in_a_row, cause = state.opened
+        state.opened = (openings + 1, in_a_row + 1, cause)
         wait_ns = cooldown_ns(
             state.config.backoff,
             state.config.recovery_timeout_ns,
@@ -148,8 +152,8 @@ def take(state: Standing, trigger: Trigger, at: int) -> int:
             in_a_row=state.openings_in_a_row,
         )
     elif state.where == kernel.CLOSED:
-        openings, _, why = state.opened
-        state.opened = (openings, 0, why)
+        openings, _, cause = state.opened
+        state.opened = (openings, 0, cause)
     return kernel.enter(state, at, wait_ns)
 
 
@@ -157,9 +161,9 @@ TakenEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
 """When an edge is taken, in nanoseconds of the log's time; its trigger; the state it leads to."""
 
 
-def take_edges(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
+def take_edges(state: MachineState, rule: int, at: int) -> Iterator[TakenEdge]:
     """Take the edge of a rule that fired, then the edges of rules that fire immediately after it."""
     while rule != kernel.NO_RULE:
         trigger = trigger_of(state, rule)
-        rule = take(state, trigger, at)
+        rule = take_edge(state, trigger, at)
         yield at, trigger, state.state

@@ -1,8 +1,8 @@
-"""The fold: ``apply(state, event)``, the one place where a breaker's state changes.
+"""The fold of one breaker: ``apply(state, event)``, by which its state changes event by event.
 
-The fold is pure. It reads no clock, draws no random number, does no I/O and decides in integers, so
-that the same events lead to the same states wherever and whenever they are applied. The kernel
-decides; this file turns events into its rows, and the rules that fire into edges with their evidence.
+The fold reads no clock, draws no random number and does no I/O, and it decides in integers. So the same
+events lead to the same state wherever and whenever they are applied. The kernel decides; this module
+passes events to it as rows, and makes edges with their evidence of the rules that fire.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from recloser.core import kernel
 from recloser.core.config import CircuitBreakerConfig
-from recloser.core.edges import STATES, take, trigger_of
+from recloser.core.edges import STATES, take_edge, trigger_of
 from recloser.core.events import (
     BreakerConfigured,
     BreakerEvent,
@@ -31,21 +31,21 @@ from recloser.core.state import (
     BreakerState,
     check_times,
     config_of,
+    event_label,
     numbers_of,
-    place,
     restore,
 )
 from recloser.core.validation import Rate
 from recloser.errors import ConfigError, FoldError
 
 FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
-"""What ``apply`` takes: events about one breaker, and those about the whole log that carry time."""
+"""Events that ``apply`` accepts: those about one breaker, and two about the whole log."""
 
 NO_EDGES: Final[Sequence[Edge]] = ()
 
 
 class Forms(NamedTuple):
-    """The classes of edges and their causes, or such that are made of the same fields."""
+    """The classes of which edges and their causes are made, or others with the same fields."""
 
     edge: type[Edge]
     cause: type[FiredRule]
@@ -54,33 +54,37 @@ class Forms(NamedTuple):
 FULL: Final = Forms(Edge, FiredRule)
 
 FOREVER: Final = kernel.NEVER
-"""Later than any time of a log."""
+"""A time later than any in a log, in nanoseconds."""
 
 
 def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
-    """Apply the next event to the state of the breaker that it is about.
+    """Apply the next event to the state of its breaker.
 
-    First the timed edges that are due at ``event.at`` are taken, then the event itself is counted.
+    The timed edges that are due at ``event.at`` are taken first, and then the event is applied.
+
+    Args:
+        state: The state, which is changed.
+        event: The event.
 
     Returns:
-        The edges taken, as the witnesses that follow the event in the log: the first has
+        The edges taken, as the events that follow this one in the log; the first has
         ``event.seq + 1``.
 
     Raises:
         FoldError: The event can't have happened in this state; the message names its ``seq``.
     """
     if event.kind == "checkpoint":
-        # Time has no say in what is replaced: behind a gap it is not what it was.
+        # No edge of the old state is taken: after a gap in the log the old state may be wrong.
         state.assume(restore(event))
         return NO_EDGES
     if state.where != kernel.CLOSED:
         check_times(state, event)
     edges: Sequence[Edge] = NO_EDGES
     if event.at >= state.deadline:
-        edges = pass_deadlines(state, event)
+        edges = take_due_edges(state, event)
     if event.kind == "clock_ticked":
         return edges
-    rule = _count(state, event)
+    rule = _apply_event(state, event)
     if rule == kernel.NO_RULE:
         return edges
     if rule < 0:
@@ -96,43 +100,43 @@ _REFUSALS: Final = {
 }
 
 
-def refusal_of(state: BreakerState) -> Reason | None:
-    """Why the breaker refuses calls as long as no event comes; None where it lets one through."""
+def rejection_of(state: BreakerState) -> Reason | None:
+    """Why the breaker would reject a call before the next event; None if it would let it through."""
     return _REFUSALS.get(kernel.decide(state))
 
 
-def to_spare(state: BreakerState) -> tuple[int, int]:
-    """How many calls that fail or are slow can come without an edge, and before what time.
+def spare_calls(state: BreakerState) -> tuple[int, int]:
+    """How many calls may fail or be slow before an edge is possible, and until what time.
 
-    Others may come between them, as many as there are and in any order. It is taken for granted that
-    no deadline is due: that fires an edge whatever the event.
+    Any number of other calls may come between them. No deadline may be due, since that leads to an
+    edge whatever the event is.
 
     Returns:
-        Their number, below 0 where even a success could fire an edge; and the time of the log in
-        nanoseconds up to which that is so, ``FOREVER`` where time makes no difference.
+        The number of calls, below 0 if even a success could lead to an edge; and the time of the
+        log in nanoseconds before which that holds, ``FOREVER`` if it always does.
     """
-    spare = kernel.to_spare(state, True)
+    spare = kernel.spare_calls(state, True)
     window = state.window
     if spare > 0 or window is None or not window.thresholds.is_timed:
         return spare, FOREVER
-    for_now = kernel.to_spare(state, False)
+    for_now = kernel.spare_calls(state, False)
     return (for_now, kernel.keeps_until(window)) if for_now > spare else (spare, FOREVER)
 
 
 def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
-    """The configuration that the event carries.
+    """The configuration that an event holds.
 
     Raises:
-        FoldError: It is none; the message names the event and the field.
+        FoldError: A setting is not valid; the message names the event and the setting.
     """
     try:
         return config_of(event.config)
     except ConfigError as error:
-        raise FoldError(f"{place(event)}: {error}") from error
+        raise FoldError(f"{event_label(event)}: {error}") from error
 
 
-def _count(state: BreakerState, event: FoldedEvent) -> int:
-    """Apply an event after all that is due; the rule that fired, or a negative number."""
+def _apply_event(state: BreakerState, event: FoldedEvent) -> int:
+    """Apply an event, and return the number that ``kernel.step`` returns, or ``_COMMAND``."""
     if event.kind == "call_succeeded":
         row = (kernel.SUCCEEDED, event.took, event.epoch, event.probe, event.count)
     elif event.kind == "call_failed":
@@ -157,7 +161,7 @@ def _apply_rare(state: BreakerState, event: FoldedEvent) -> int:
     elif event.kind == "breaker_configured":
         _configure(state, event)
     elif event.kind == "log_opened":
-        # The permits of the session before died with its process.
+        # The process of the previous session has ended, so its permits are void.
         kernel.forget_probes(state)
     return kernel.NO_RULE
 
@@ -176,19 +180,28 @@ def _configure(state: BreakerState, event: BreakerConfigured) -> None:
     kernel.reconfigure(state, rules_of(config), config.mode == "disabled")
 
 
-def pass_deadlines(state: BreakerState, event: FoldedEvent, forms: Forms = FULL) -> Sequence[Edge]:
-    """Take the timed edges that are due at an event, before it is counted."""
+def take_due_edges(state: BreakerState, event: FoldedEvent, forms: Forms = FULL) -> Sequence[Edge]:
+    """Take the timed edges that are due at an event, before the event itself is applied.
+
+    Args:
+        state: The state, which is changed.
+        event: The event.
+        forms: Classes of the edges and causes.
+
+    Returns:
+        The edges taken; the first has ``event.seq + 1``.
+    """
     edges: list[Edge] = []
     while rule := kernel.advance(state, event.seq, event.at):
         edges += edges_of(state, rule, event.seq, event.at, len(edges), forms=forms)
     return edges
 
 
-# Edges
+# Edges.
 
 
 _COMMAND: Final = 1 << 8
-"""In the place of a rule: an operator's command, whose trigger is that of its event."""
+"""Stands for a rule where an operator's command leads to the edge."""
 
 _COMMANDS: Final = {
     "forced_open": Trigger.FORCE_OPEN,
@@ -207,26 +220,29 @@ def edges_of(
     command: FoldedEvent | None = None,
     forms: Forms = FULL,
 ) -> list[Edge]:
-    """Take the edge of a rule that fired, and of those that fire because of it.
+    """Take the edge of a rule that fired, and the edges of rules that fire because of it.
 
     Args:
         state: The state, which is changed.
         rule: The rule.
         seq: Number of the event at which it fired.
-        at: Its time, in nanoseconds of the log.
+        at: Time of that event, in nanoseconds of the log.
         taken: How many edges were taken at that event before.
-        command: The event, where it is an operator's command.
-        forms: Classes of what is made.
+        command: The event, if it is an operator's command.
+        forms: Classes of the edges and causes.
+
+    Returns:
+        The edges, in their order.
     """
     edges: list[Edge] = []
     edge, fired_rule = forms
     while rule:
         where = state.where
         if rule == _COMMAND:
-            trigger, cause = _commanded(command, fired_rule)
+            trigger, cause = _edge_of_command(command, fired_rule)
         else:
             trigger, cause = trigger_of(state, rule), _cause_of(state, rule, seq, fired_rule)
-        rule = take(state, trigger, at)
+        rule = take_edge(state, trigger, at)
         now = state.where
         if now == kernel.OPEN:
             state.opened_by = cause
@@ -248,42 +264,46 @@ def edges_of(
     return edges
 
 
-def _commanded(event: FoldedEvent | None, made: type[FiredRule]) -> tuple[Trigger, FiredRule]:
+def _edge_of_command(
+    event: FoldedEvent | None, cause_class: type[FiredRule]
+) -> tuple[Trigger, FiredRule]:
     assert isinstance(event, Command)
-    return _COMMANDS[event.kind], made(Rule.COMMAND, actor=event.actor, reason=event.reason)
+    return _COMMANDS[event.kind], cause_class(Rule.COMMAND, actor=event.actor, reason=event.reason)
 
 
-def _cause_of(state: BreakerState, rule: int, seq: int, made: type[FiredRule]) -> FiredRule:
-    """What a rule rests on, while the counters of the state that is left are still there."""
+def _cause_of(state: BreakerState, rule: int, seq: int, cause_class: type[FiredRule]) -> FiredRule:
+    """The cause of an edge that is about to be taken, made from the counters of the state."""
     if rule in _WINDOW_RULES:
-        return _by_window(state, rule, made)
+        return _by_window(state, rule, cause_class)
     if rule == kernel.COOLDOWN:
-        return made(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
+        return cause_class(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
     rules = state.rules
     if rule == kernel.CONSECUTIVE_FAILURES:
         observed, seqs = state.consecutive_failures, numbers_of(state.failure_seqs)
         return _by_outcomes(
-            made, Rule.CONSECUTIVE_FAILURES, observed, rules.failure_threshold, seqs
+            cause_class, Rule.CONSECUTIVE_FAILURES, observed, rules.failure_threshold, seqs
         )
     if rule == kernel.PROBE_SUCCESSES:
         seqs = numbers_of(state.probe_seqs)
-        return _by_outcomes(made, Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
+        return _by_outcomes(
+            cause_class, Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs
+        )
     if rule == kernel.PROBE_FAILED:
-        return made(Rule.PROBE_FAILED, 1, 1, (seq,))
+        return cause_class(Rule.PROBE_FAILED, 1, 1, (seq,))
     timed, threshold = Rule.HALF_OPEN_TIMEOUT, rules.half_open_timeout_ns
     if rule == kernel.PROBE_TIMEOUT:
         timed, threshold = Rule.PROBE_TIMEOUT, rules.probe_timeout_ns
-    return made(timed, state.waited, threshold)
+    return cause_class(timed, state.waited, threshold)
 
 
 def _by_outcomes(
-    made: type[FiredRule], rule: Rule, observed: int, threshold: int, seqs: Sequence[int]
+    cause_class: type[FiredRule], rule: Rule, observed: int, threshold: int, seqs: Sequence[int]
 ) -> FiredRule:
-    """A rule that rests on single outcomes: on each of them, or where they are many on a span."""
+    """The cause of a rule with single outcomes as evidence, or their span if they may be too many."""
     if threshold > MAX_SEQS:
         span = (seqs[0], seqs[-1])
-        return made(rule, observed, threshold, calls=observed, span=span)
-    return made(rule, observed, threshold, tuple(seqs))
+        return cause_class(rule, observed, threshold, calls=observed, span=span)
+    return cause_class(rule, observed, threshold, tuple(seqs))
 
 
 _WINDOW_RULES: Final = {
@@ -294,7 +314,7 @@ _WINDOW_RULES: Final = {
 }
 
 
-def _by_window(state: BreakerState, rule: int, made: type[FiredRule]) -> FiredRule:
+def _by_window(state: BreakerState, rule: int, cause_class: type[FiredRule]) -> FiredRule:
     is_closed = state.where == kernel.CLOSED
     window = state.window if is_closed else state.probe_window
     config = state.config.window if is_closed else state.config.half_open_window
@@ -309,7 +329,9 @@ def _by_window(state: BreakerState, rule: int, made: type[FiredRule]) -> FiredRu
         observed, rate = window.slow, _text_of(config.slow_call_rate)
     else:
         observed, threshold = window.calls, window.thresholds.needed
-    return made(_WINDOW_RULES[rule], observed, threshold, (), window.calls, rate, window.span())
+    return cause_class(
+        _WINDOW_RULES[rule], observed, threshold, (), window.calls, rate, window.span()
+    )
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -318,7 +340,13 @@ def _text_of(rate: Rate | None) -> str:
 
 
 def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldError:
-    """Why an event can't have happened, by the negative number that the kernel gave for it."""
+    """Make the error for an event that can't have happened.
+
+    Args:
+        state: The state before the event.
+        verdict: The negative number that ``kernel.step`` returned for it.
+        event: The event.
+    """
     epoch, probe = getattr(event, "epoch", 0), getattr(event, "probe", 0)
     why = {
         kernel.FUTURE_EPOCH: f"its epoch {epoch} has not begun; it is {state.epoch}",
@@ -326,8 +354,8 @@ def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldErr
             f"epoch {epoch} admits no probes; it is {state.epoch}, {state.state.value}"
         ),
         kernel.NO_PLACE_FOR_A_PROBE: (
-            f"{len(numbers_of(state.probes)) // 2} probes are under way already"
+            f"{len(numbers_of(state.probes)) // 2} probes are in flight already"
         ),
         kernel.WRONG_PROBE_NUMBER: f"probe {probe} follows probe {state.probes_admitted}",
     }
-    return FoldError(f"{place(event)}: {why[verdict]}")
+    return FoldError(f"{event_label(event)}: {why[verdict]}")

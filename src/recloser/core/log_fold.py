@@ -1,4 +1,4 @@
-"""The fold of a whole log: the states of all its breakers, and where its time stands."""
+"""The fold of a whole log: the states of all its breakers, its position and its time."""
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
@@ -26,20 +26,20 @@ from recloser.core.state import BreakerState, restore
 from recloser.errors import DamagedLogError, FoldError
 
 FoldMark: TypeAlias = tuple[int, int, LogOpened | None, LogOpened | ClockTicked | None]
-"""Where a fold stands: its ``seq``, its ``at``, its header, its last reading of both clock hands."""
+"""Position of a fold: last ``seq``, last ``at``, last header, last reading of both clock hands."""
 
 _WITHOUT_EFFECT: Final = frozenset(("state_changed", "log_sealed", "log_gap", "call_observed"))
 
 
 class Keeper(Protocol):
-    """Keeps the states of breakers that are about to change."""
+    """Saves the states of breakers before they change, so that a change can be undone."""
 
     def keep(self, breaker: str, fold: "LogFold") -> None:
-        """Keep the state of a breaker, if it is not kept yet."""
+        """Save the state of a breaker, unless it is saved already."""
 
 
 class OutcomeColumns(Protocol):
-    """Outcomes in the order of the log, as columns that are folded without making events."""
+    """Outcomes in the order of the log, as columns, which are folded without making events."""
 
     @property
     def first_seq(self) -> int:
@@ -47,34 +47,34 @@ class OutcomeColumns(Protocol):
 
     @property
     def last_at(self) -> int:
-        """The time of the last outcome, in nanoseconds of the log."""
+        """Time of the last outcome, in nanoseconds of the log."""
 
     @property
     def breakers(self) -> Sequence[str]:
-        """The breakers of the outcomes, each once."""
+        """Names of the breakers of the outcomes, each once."""
 
     def __len__(self) -> int: ...
 
     def count_if_plain(self, breaker: str) -> int:
-        """How many of a breaker they are if all of them went well; else 0."""
+        """How many outcomes a breaker has, if all of them are successes; else 0."""
 
     def rows(self, breaker: str) -> tuple[kernel.Rows, int]:
         """The outcomes of one breaker as rows for the kernel, and their number."""
 
 
 class LogFold:
-    """Folds the events of one log, in its order, into the state of every breaker in it.
+    """Folds the events of one log, in their order, into the state of every breaker in it.
 
     Attributes:
         breakers: The state of each breaker, by name.
-        expected: The objects that become the states of breakers which are about to be configured;
-            None while there is none.
-        keeper: Keeps states before they change; None where nobody needs them.
-        seq: That of the last event; 0 before the first.
-        at: That of the last event, in nanoseconds.
+        expected: Objects that become the states of breakers which are not configured yet, by name;
+            None if there are none.
+        keeper: Saves states before they change; None if nothing needs them.
+        seq: ``seq`` of the last event; 0 before the first.
+        at: Time of the last event, in nanoseconds of the log.
         opened: The last ``log_opened``; None before the first event.
-        parts: Those of checkpoints whose last part is still to come; None before the first part.
-        is_joined: Whether the next ``log_opened`` comes after segments that are lost.
+        parts: Joins the parts of checkpoints; None before the first part.
+        is_joined: Whether the next ``log_opened`` follows segments that are lost.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,12 @@ class LogFold:
 
     @classmethod
     def resumed(cls, mark: "FoldMark", states: Mapping[str, BreakerState]) -> "LogFold":
-        """A fold of some of the breakers, which goes on from a mark with their states."""
+        """Make a fold of some of the breakers that goes on from a position.
+
+        Args:
+            mark: The position, from ``mark`` of another fold.
+            states: The states of the breakers at that position, by name.
+        """
         fold = cls()
         fold.seq, fold.at, fold.opened, fold._anchor = mark
         fold.breakers.update(states)
@@ -99,7 +104,13 @@ class LogFold:
         return fold
 
     def expect(self, state: BreakerState) -> BreakerState:
-        """The object that is the state of a breaker, or becomes it when that is configured."""
+        """The object that is the state of a breaker, or will be once the breaker is configured.
+
+        A live breaker can so refer to its state before its first event is in the log.
+
+        Args:
+            state: The object to use if the breaker is not known yet.
+        """
         known = self.breakers.get(state.breaker)
         if known is not None:
             return known
@@ -108,23 +119,23 @@ class LogFold:
         return self.expected.setdefault(state.breaker, state)
 
     def forget_expected(self) -> None:
-        """Forget the objects that are the states of their breakers now, for good."""
+        """Forget the expected objects whose breakers are configured now."""
         for name in tuple(self.expected or ()):
             if self.expected is not None and name in self.breakers:
                 self.expected.pop(name, None)
 
     def mark(self) -> "FoldMark":
-        """Where the fold stands, without the states of its breakers."""
+        """The position of the fold, without the states of its breakers."""
         return self.seq, self.at, self.opened, self._anchor
 
     def return_to(self, good: "LogFold", changed: Collection[str]) -> None:
-        """Stand where another fold of the same log stands.
+        """Go back to the position and the states of another fold of the same log.
 
-        The state of a breaker stays the same object, as permits and breakers refer to it.
+        The state of a breaker stays the same object, since permits and breakers refer to it.
 
         Args:
             good: The other fold.
-            changed: The breakers that may differ from it; others are not looked at.
+            changed: The breakers whose states may differ; others are not looked at.
         """
         self.seq, self.at, self.opened, self._anchor = good.mark()
         for name in changed:
@@ -148,12 +159,12 @@ class LogFold:
 
     @property
     def ticked_at(self) -> int:
-        """When both hands of the clock were last read, in nanoseconds."""
+        """When both hands of the clock were last read, in nanoseconds of the log."""
         return 0 if self._anchor is None else self._anchor.at
 
     @property
     def next_deadline(self) -> int | None:
-        """When the next timed edge of any breaker is due; None if none is waiting."""
+        """When the next timed edge of any breaker is due, in ns of the log; None if there is none."""
         deadlines = self._deadlines
         while deadlines and self.breakers[deadlines[0][1]].deadline != deadlines[0][0]:
             heapq.heappop(deadlines)
@@ -161,7 +172,7 @@ class LogFold:
 
     @property
     def longest_wait_ns(self) -> int:
-        """How long the last of the timed edges is still to come; 0 if none is waiting."""
+        """Nanoseconds until the last of the timed edges is due; 0 if there is none."""
         deadlines = [state.deadline for state in self.breakers.values()]
         return max((due - self.at for due in deadlines if due != NEVER), default=0)
 
@@ -169,11 +180,11 @@ class LogFold:
         """Apply the next event of the log.
 
         Returns:
-            The edges taken, as the witnesses that follow the event in the log.
+            The edges taken, as the events that follow this one in the log.
 
         Raises:
-            DamagedLogError: Its ``seq`` or ``at`` can't follow that of the event before it.
-            FoldError: It can't have happened in the state that it is applied to.
+            DamagedLogError: The ``seq`` or ``at`` of the event can't follow the event before it.
+            FoldError: The event can't have happened in the state that it is applied to.
         """
         self._check_order(event)
         self.seq = event.seq
@@ -187,7 +198,7 @@ class LogFold:
             return self._fire_deadlines(event)
         if event.kind == "log_opened":
             return self._open(event)
-        about_a_breaker: BreakerEvent = event  # type: ignore[assignment]  # by all that it is not
+        about_a_breaker: BreakerEvent = event  # type: ignore[assignment]  # all others returned
         if about_a_breaker.kind == "checkpoint" and about_a_breaker.parts > 1:
             self.parts = self.parts or CheckpointParts()
             whole = self.parts.joined(about_a_breaker)
@@ -200,11 +211,11 @@ class LogFold:
         return self._apply_to(state, about_a_breaker)
 
     def apply_outcomes(self, outcomes: OutcomeColumns) -> bool:
-        """Apply outcomes of closed breakers, all of their present epochs, that fire no edge.
+        """Apply outcomes of closed breakers, all of their current epochs, that lead to no edge.
 
         Returns:
-            False where one does, so that they have to be applied one by one. The states are then
-            half changed.
+            Whether that was done. False if an outcome leads to an edge: the states are half changed
+            then, and must be restored before the outcomes are applied one by one.
         """
         self.seq, self.at = outcomes.first_seq + len(outcomes) - 1, outcomes.last_at
         for breaker in outcomes.breakers:
@@ -213,7 +224,7 @@ class LogFold:
                 self.keeper.keep(breaker, self)
             count = 0 if state.window is not None else outcomes.count_if_plain(breaker)
             if count:
-                # Without a window, only how many they are makes a difference.
+                # Without a window, the state depends only on how many successes there are.
                 kernel.step(state, kernel.SUCCEEDED, self.seq, self.at, 0, state.epoch, 0, count)
                 continue
             rows, number = outcomes.rows(breaker)
@@ -221,13 +232,13 @@ class LogFold:
                 return False
         return True
 
-    def stand_at(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
-        """Take note of events up to this ``seq`` and time that were folded elsewhere.
+    def move_to(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
+        """Move to the position after events that were applied to the states elsewhere.
 
         Args:
-            seq: That of the last.
-            at: Its time.
-            readings: The readings of both hands among them.
+            seq: ``seq`` of the last of them.
+            at: Its time, in nanoseconds of the log.
+            readings: The readings of both clock hands among them.
         """
         self.seq, self.at = seq, at
         for reading in readings:
@@ -237,21 +248,21 @@ class LogFold:
         self._collect_deadlines()
 
     def pass_by(self, event: Checkpoint) -> None:
-        """Take in a checkpoint of a state just as it is, which changes nothing but ``seq``."""
+        """Skip a checkpoint that equals the state; only ``seq`` changes."""
         self._check_order(event)
         self.seq = event.seq
 
-    def reanchor(self, header: LogOpened) -> None:
-        """Take the reading of both hands that a further segment of the session begins with."""
+    def use_reading_of(self, header: LogOpened) -> None:
+        """Use the reading of both clock hands in the header of a further segment of the session."""
         self.opened = self._anchor = header
 
     def utc(self, at: int) -> datetime:
-        """The wall time at ``at`` nanoseconds, by the last reading of both hands."""
+        """The wall time of a time of the log, computed from the last reading of both clock hands."""
         assert self._anchor is not None
         return after(self._anchor.wall, at - self._anchor.at)
 
     def snapshot(self, breaker: str, at: int | None = None) -> Snapshot:
-        """The breaker as read at ``at``, by default the time of the last event."""
+        """A snapshot of a breaker at a time in ns of the log, by default that of the last event."""
         return take_snapshot(self.breakers[breaker], self.at if at is None else at, self.utc)
 
     def _check_order(self, event: Event) -> None:
@@ -272,7 +283,7 @@ class LogFold:
     def _open(self, event: LogOpened) -> Sequence[Edge]:
         new_session = self.opened is not None and event.session != self.opened.session
         if self.is_joined:
-            # It was written to states that are lost, and its checkpoints say what they were.
+            # The states at this point are lost; the checkpoints of the segment restore them.
             new_session = self.is_joined = False
         self.opened = self._anchor = event
         if not new_session:
@@ -307,7 +318,7 @@ class LogFold:
     def _begin(self, event: BreakerEvent) -> BreakerState:
         if self.keeper is not None:
             self.keeper.keep(event.breaker, self)
-        state = state_begun_by(event)
+        state = initial_state(event)
         expected = None if self.expected is None else self.expected.get(event.breaker)
         if expected is not None:
             expected.assume(state)
@@ -318,11 +329,11 @@ class LogFold:
         return state
 
 
-def state_begun_by(event: FoldedEvent) -> BreakerState:
-    """The state of a breaker before the first event about it.
+def initial_state(event: FoldedEvent) -> BreakerState:
+    """The state of a breaker before its first event, which is a configuration or a checkpoint.
 
     Raises:
-        FoldError: The event does not say what the breaker is.
+        FoldError: The event is of another kind.
     """
     if isinstance(event, BreakerConfigured):
         return BreakerState(event.breaker, config_in(event))

@@ -1,4 +1,4 @@
-"""Settings from files and from the command line."""
+"""Reads settings of a breaker from files and from ``NAME=VALUE`` arguments."""
 
 import json
 import tomllib
@@ -14,12 +14,16 @@ def read_settings(
     assignments: Iterable[str] = (),
     base: Mapping[str, object] | None = None,
 ) -> CircuitBreakerConfig:
-    """A configuration from a TOML or JSON file, then ``NAME=VALUE`` assignments on top.
+    """Read a configuration from a TOML or JSON file and from assignments, which win.
 
-    Without a file it begins with ``base``, or else with the defaults. A value is written as in TOML, as in ``window={size=10, failure_rate=0.5}``.
+    Args:
+        path: The file; None for none.
+        assignments: Texts ``NAME=VALUE``; a value is written as in TOML, such as
+            ``window={size=10, failure_rate=0.5}``.
+        base: Settings to begin with where there is no file; by default none.
 
     Raises:
-        ConfigError: The file or an assignment can't be read, or describes no configuration.
+        ConfigError: The file or an assignment can't be read, or a setting is not valid.
     """
     settings = dict(base or {}) if path is None else _read_file(path)
     for assignment in assignments:
@@ -28,10 +32,14 @@ def read_settings(
 
 
 def configured(base: Settings, settings: Mapping[str, object]) -> CircuitBreakerConfig:
-    """The base with these settings; ``window.size`` is a setting of the setting ``window``.
+    """A copy of a configuration with some settings changed.
+
+    Args:
+        base: The configuration.
+        settings: New values by name; ``window.size`` names the ``size`` of the setting ``window``.
 
     Raises:
-        ConfigError: There is no such setting, or a value is out of its range.
+        ConfigError: A name is unknown, or a value is out of its range.
     """
     data = dict(base.to_mapping() if isinstance(base, CircuitBreakerConfig) else base)
     for name, value in settings.items():

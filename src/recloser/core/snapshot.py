@@ -1,4 +1,4 @@
-"""What a breaker looks like at one moment: frozen, and dated for people."""
+"""Snapshots: the state of a breaker at one time, frozen, and with wall times for people."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,7 @@ from recloser.core.state_machine import OPEN
 
 @frozen
 class Totals:
-    """How many calls ended in which way since the log began."""
+    """Counts of calls since the log began, by how they ended."""
 
     succeeded: int
     failed: int
@@ -25,12 +25,12 @@ class Totals:
 
 @frozen
 class WindowCounts:
-    """What a window held after the last outcome that was put into it.
+    """Counts of the outcomes in a window, after the last one was added.
 
     Attributes:
-        calls: Outcomes in it.
-        failures: Those that failed.
-        slow: Those that were slow.
+        calls: Number of outcomes.
+        failures: Number of failures.
+        slow: Number of slow calls.
     """
 
     calls: int
@@ -39,39 +39,40 @@ class WindowCounts:
 
     @property
     def failure_rate(self) -> float | None:
-        """Share of failures, for display; None where there are no calls."""
+        """Share of failures, for display; None if there are no calls."""
         return self.failures / self.calls if self.calls else None
 
     @property
     def slow_call_rate(self) -> float | None:
-        """Share of slow calls, for display; None where there are no calls."""
+        """Share of slow calls, for display; None if there are no calls."""
         return self.slow / self.calls if self.calls else None
 
 
 @frozen
 class Snapshot:
-    """A breaker at one moment; equal snapshots mean equal states.
+    """The state of a breaker at one time; equal snapshots mean equal states.
 
     Attributes:
-        breaker: Its name.
-        state: Where it is. Past its deadline an OPEN breaker is still OPEN until the next event.
-        mode: What it does with its decisions.
-        epoch: How many edges it has taken.
-        forced: Held open by an operator.
-        openings_in_a_row: How often it has opened by its rules since it was last closed.
-        consecutive_failures: Length of the current run of failures.
-        window: What its window holds; None where it has none, or is not CLOSED.
-        probes_in_flight: Probes that have not reported.
+        breaker: Name of the breaker.
+        state: CLOSED, OPEN or HALF_OPEN. After its cooldown a breaker stays OPEN until the next
+            event.
+        mode: ``enforce``, ``shadow`` or ``disabled``.
+        epoch: How many times the breaker has changed its state.
+        forced: Whether an operator holds it open.
+        openings_in_a_row: How often its rules have opened it since it was last closed.
+        consecutive_failures: Failures since the last success.
+        window: Counts of its window; None without a window, or unless CLOSED.
+        probes_in_flight: Probes that have not ended.
         probe_successes: Probes of this epoch that succeeded.
-        probe_window: What the window over its probes holds; None where it has none.
-        why_open: The rule that opened it; None while it has been closed since.
+        probe_window: Counts of the window of probes; None without one, or unless HALF_OPEN.
+        why_open: The rule that opened it; None once it is closed again.
         opened_at: When it opened, in UTC; None unless OPEN.
-        retry_at: When it will probe, in UTC; None unless it is cooling.
-        retry_after: Seconds from the reading until ``retry_at``, never negative. It says when the
-            snapshot was read, so it does not count when snapshots are compared.
-        totals: Calls since the log began.
-        degraded: Whether it is shared by a fleet, and this process, for now, goes by its own calls
-            alone. It says who read the snapshot, so it does not count when snapshots are compared.
+        retry_at: When its cooldown ends, in UTC; None unless it is OPEN with a cooldown.
+        retry_after: Seconds until ``retry_at``, never negative. It depends on when the snapshot was
+            taken, so comparisons of snapshots ignore it.
+        totals: Counts of calls since the log began.
+        degraded: Whether this process shares the breaker with others, and now decides by its own
+            calls only. It depends on the process, so comparisons of snapshots ignore it.
     """
 
     breaker: str
@@ -94,7 +95,13 @@ class Snapshot:
 
 
 def take_snapshot(state: BreakerState, at: int, utc: Callable[[int], datetime]) -> Snapshot:
-    """The state as read at ``at`` nanoseconds; ``utc`` dates a moment of the log."""
+    """Make a snapshot of a state.
+
+    Args:
+        state: The state.
+        at: The time now, in nanoseconds of the log.
+        utc: Returns the wall time of a time of the log.
+    """
     deadline = state.deadline if state.state is OPEN and state.deadline != NEVER else None
     return Snapshot(
         breaker=state.breaker,

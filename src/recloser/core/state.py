@@ -1,4 +1,4 @@
-"""The state of one breaker: all that is known of it, and nothing that is not in its log."""
+"""The whole state of one breaker, which is computed only from its log, and its data in a checkpoint."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,7 +10,7 @@ import msgspec
 
 from recloser.core import kernel
 from recloser.core.config import CircuitBreakerConfig, Mode
-from recloser.core.edges import Standing
+from recloser.core.edges import MachineState
 from recloser.core.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.core.kernel import NEVER, Reclosing, Ring
 from recloser.core.limits import LAST_COUNTER, MAX_AT, MAX_SEQS, MAX_WHOLE
@@ -19,13 +19,13 @@ from recloser.core.stored_window import restored_window
 from recloser.errors import FoldError
 
 
-class BreakerState(Standing):
-    """All that is known of one breaker; a checkpoint carries just this.
+class BreakerState(MachineState):
+    """The whole state of one breaker, as a checkpoint holds it.
 
-    The attributes that decide are those of ``kernel.State`` and of ``Standing``.
+    To ``MachineState`` it adds only the mode, as a text, and the cause of the last opening.
 
     Args:
-        breaker: Its name.
+        breaker: Name of the breaker.
         config: Its settings.
     """
 
@@ -37,7 +37,7 @@ class BreakerState(Standing):
 
     @property
     def mode(self) -> Mode:
-        """Its mode: whether it enforces its decisions, only records them, or makes none."""
+        """The mode of the breaker: ``enforce``, ``shadow`` or ``disabled``."""
         if self.is_disabled:
             return "disabled"
         return "shadow" if self.is_shadow else "enforce"
@@ -49,14 +49,14 @@ class BreakerState(Standing):
 
     @property
     def why_open(self) -> FiredRule | None:
-        """The rule that opened it; None once it is closed again."""
+        """The rule that opened the breaker; None once it is closed again."""
         cause = self.opened_by
         return cause if cause is None or type(cause) is FiredRule else FiredRule(*_FIELDS(cause))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # a state changes
 
     def __repr__(self) -> str:
         return f"BreakerState({dump(self)})"
@@ -69,7 +69,7 @@ _FIELDS: Final = attrgetter(*[field.name for field in attrs.fields(FiredRule)])
 
 
 def bounded_evidence(cause: FiredRule) -> FiredRule:
-    """The cause of an edge as it is now; logs of format 1 name each outcome, however many."""
+    """The cause of an edge with at most ``MAX_SEQS`` outcomes; logs of format 1 list them all."""
     if len(cause.seqs) <= MAX_SEQS:
         return cause
     span = (cause.seqs[0], cause.seqs[-1])
@@ -77,12 +77,12 @@ def bounded_evidence(cause: FiredRule) -> FiredRule:
 
 
 def numbers_of(ring: Ring | None) -> list[int]:
-    """What a ring holds, from the oldest item to the newest; nothing where there is none."""
+    """The numbers in a ring, from the oldest item to the newest; empty if the ring is None."""
     return [] if ring is None else ring.to_list()
 
 
 def probes_of(state: BreakerState) -> dict[int, int]:
-    """When each probe that is under way was let through, by its number."""
+    """The time at which each probe in flight was let through, in ns of the log, by its number."""
     numbers = numbers_of(state.probes)
     return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
@@ -93,7 +93,7 @@ _Counter = Annotated[int, msgspec.Meta(ge=0, le=LAST_COUNTER)]
 
 
 class _StateData(msgspec.Struct, forbid_unknown_fields=True):
-    """A state in a checkpoint, without its settings and windows."""
+    """The data of a state in a checkpoint, without its settings and windows."""
 
     breaker: str
     mode: Mode
@@ -119,7 +119,7 @@ class _StateData(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _WholeData(_StateData):
-    """A state in a checkpoint."""
+    """The data of a state in a checkpoint, with its settings and windows."""
 
     config: object
     window: object
@@ -130,10 +130,10 @@ _D = TypeVar("_D", bound=_StateData)
 
 
 def config_of(settings: Mapping[str, object]) -> CircuitBreakerConfig:
-    """The configuration that an event carries; a log's thousand breakers may share a few.
+    """Make the configuration that an event holds; equal settings share one object.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The settings are not valid.
     """
     try:
         return _config_of(msgspec.json.encode(settings))
@@ -147,14 +147,14 @@ def _config_of(settings: bytes) -> CircuitBreakerConfig:
 
 
 def dump(state: BreakerState) -> Mapping[str, object]:
-    """The state as data for a checkpoint; ``restore`` is its inverse."""
+    """The state as data for a checkpoint; ``restore`` is the inverse."""
     data: dict[str, object] = msgspec.to_builtins(_plain(state, _StateData), str_keys=True)
     data |= _rest(state)
     return data
 
 
-def dumped(state: BreakerState) -> bytes:
-    """The state as JSON, just as ``dump`` is written."""
+def dumped_json(state: BreakerState) -> bytes:
+    """The state as JSON, the same bytes as the encoded result of ``dump``."""
     return msgspec.json.encode(_plain(state, _WholeData, **_rest(state)))
 
 
@@ -195,12 +195,12 @@ def _rest(state: BreakerState) -> dict[str, object]:
 
 
 def is_dumped_as(state: BreakerState, data: Mapping[str, object]) -> bool:
-    """Whether the data equals what ``dump`` returns for the state, and a reader accepts it."""
-    return msgspec.json.encode(data) == dumped(state) and is_readable(state)
+    """Whether the data equals ``dump`` of the state, and a reader would accept it."""
+    return msgspec.json.encode(data) == dumped_json(state) and is_readable(state)
 
 
 def is_readable(state: BreakerState) -> bool:
-    """Whether a reader takes a checkpoint of this state: its counters are in range."""
+    """Whether a reader would accept a checkpoint of this state: its counters are in range."""
     return all(getattr(state, name) <= LAST_COUNTER for name in _GROWING)
 
 
@@ -211,26 +211,26 @@ def _known(moment: int) -> int | None:
     return None if moment < 0 else moment
 
 
-def parted_fields(state: BreakerState, other: BreakerState) -> list[str]:
-    """The names of what two states differ in."""
+def differing_fields(state: BreakerState, other: BreakerState) -> list[str]:
+    """The names of the fields in which two states differ, as a checkpoint names them."""
     one, two = dump(state), dump(other)
     return [name for name in one if one[name] != two[name]]
 
 
 def restore(event: Checkpoint) -> BreakerState:
-    """The state that a checkpoint carries.
+    """Make the state that a checkpoint holds.
 
     Raises:
-        FoldError: It is no complete and possible state; the message names the event.
+        FoldError: The state is not complete or not possible; the message names the event.
     """
     if event.parts != 1:
-        raise FoldError(f"{place(event)}: its other parts are missing")
+        raise FoldError(f"{event_label(event)}: its other parts are missing")
     try:
         state = _restored(dict(event.state))
     except (msgspec.ValidationError, ValueError) as error:
-        raise FoldError(f"{place(event)}: its state can't be used: {error}") from error
+        raise FoldError(f"{event_label(event)}: its state can't be used: {error}") from error
     if state.breaker != event.breaker:
-        raise FoldError(f"{place(event)}: its state is that of {state.breaker!r}")
+        raise FoldError(f"{event_label(event)}: its state is that of {state.breaker!r}")
     check_times(state, event)
     return state
 
@@ -244,7 +244,7 @@ def _restored(data: dict[str, object]) -> BreakerState:
         raise ValueError("it is CLOSED with a deadline")
     state = BreakerState(plain.breaker, config)
     state.mode = plain.mode
-    state.state = plain.state  # of an object that nobody has seen yet
+    state.state = plain.state  # without an edge: no other code has this object yet
     state.deadline = NEVER if plain.deadline is None else plain.deadline
     for name in _COUNTERS:
         setattr(state, name, getattr(plain, name))
@@ -280,7 +280,7 @@ def _reclosing(plain: _StateData) -> Reclosing:
     reclosing.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
     reclosing.probes_admitted = plain.probes_admitted
     reclosing.probe_seqs = _ring(1, plain.probe_seqs)
-    # The rules look for a probe by its number, in their order.
+    # Sorted, since the kernel searches for a probe by its number.
     probes = sorted(plain.probes.items())
     reclosing.probes = _ring(2, [number for probe in probes for number in probe])
     return reclosing
@@ -295,7 +295,7 @@ def _ring(width: int, numbers: list[int]) -> Ring | None:
 
 
 def _run_evidence(config: CircuitBreakerConfig, seqs: list[int]) -> list[int]:
-    """As many of the ``seq`` of a run's failures as its state has."""
+    """The failures in a row that a state holds: all, or the first and the last of very many."""
     threshold = config.failure_threshold
     if threshold is None or threshold <= MAX_SEQS or len(seqs) <= 2:  # noqa: PLR2004  # both ends
         return seqs
@@ -310,10 +310,12 @@ def _checked(cause: FiredRule) -> FiredRule:
 
 
 def check_times(state: BreakerState, event: Event) -> None:
-    """What leaves its state by time must know since when it is there, or it would never leave.
+    """Check that a state which time must end has the times that this needs.
+
+    An open breaker without the end of its cooldown, for example, would stay open for ever.
 
     Raises:
-        FoldError: It does not; the message names the event at which that is found.
+        FoldError: A time is missing; the message names the event at which that was found.
     """
     missing = None
     if state.where == kernel.OPEN:
@@ -324,9 +326,9 @@ def check_times(state: BreakerState, event: Event) -> None:
     elif state.where == kernel.HALF_OPEN and state.half_open_at < 0:
         missing = "HALF_OPEN without the time it began"
     if missing:
-        raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")
+        raise FoldError(f"{event_label(event)}: {state.breaker!r} is {missing}")
 
 
-def place(event: Event) -> str:
-    """Where in its log an event stands, for an error about it."""
+def event_label(event: Event) -> str:
+    """The number and kind of an event, for an error message."""
     return f"event {event.seq} ({event.kind})"

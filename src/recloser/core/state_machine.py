@@ -1,7 +1,7 @@
-"""The edges: the one statement of where a breaker can go, as data for ``transitions``.
+"""The state machine of a breaker: its states and edges, declared as data for ``transitions``.
 
-When a trigger is due is decided in ``recloser.core.fold``; where it leads is decided here. One machine
-serves all breakers, since a model carries nothing but its state.
+The kernel decides when an edge is due; this module declares where it leads. One machine serves all
+breakers, since a model of ``transitions`` has no data except for its state.
 """
 
 from typing import Any, Final, Protocol
@@ -19,7 +19,7 @@ HALF_OPEN: Final = CircuitBreakerState.HALF_OPEN
 
 @frozen
 class EdgeRule:
-    """One row of the declaration; ``when`` is for people and appears in the diagram."""
+    """The declaration of one edge; ``when`` is the text in diagrams."""
 
     trigger: Trigger
     sources: tuple[CircuitBreakerState, ...]
@@ -41,20 +41,18 @@ EDGES: Final = (
 
 
 class _SilentEvent(Event):
-    """A trigger that tells the log of ``transitions`` nothing.
+    """A trigger that takes its edge without writing to the logger of ``transitions``.
 
-    An edge is taken under a lock, where no handler of a user may run.
+    An edge is taken under a lock, and a user's log handler must not run under it.
     """
 
     def trigger(self, model: Any, *_args: object, **_kwargs: object) -> bool:
-        """Take the edge of this name that leaves the model's state.
-
-        Nothing happens on it but that the state changes: the counters are the fold's.
+        """Take the edge of this name that leaves the model's state; only the state changes.
 
         Raises:
-            MachineError: There is none.
+            MachineError: No edge of this name leaves the state.
         """
-        # ``_name_`` and ``_value_`` are what ``name`` and ``value`` look up, at a tenth of the time.
+        # `_name_` and `_value_` are quicker than `name` and `value`, which look them up.
         edges = self.transitions.get(model.state._name_)
         if edges is None:
             raise MachineError(f"{self.name} does not leave {model.state._name_}")
@@ -70,7 +68,7 @@ class _SilentMachine(Machine):
 
 
 class Model(Protocol):
-    """What the machine drives: anything with a state."""
+    """An object with a state, which the machine changes."""
 
     state: CircuitBreakerState
 
@@ -88,7 +86,7 @@ _MACHINE: Final = _SilentMachine(
 
 
 def fire(model: Model, trigger: Trigger) -> None:
-    """Take the edge that ``trigger`` names, changing ``model.state``.
+    """Take the edge of a trigger, which changes ``model.state``.
 
     Raises:
         FoldError: No edge of that name leaves the model's state.
@@ -100,7 +98,7 @@ def fire(model: Model, trigger: Trigger) -> None:
 
 
 def as_data() -> list[dict[str, object]]:
-    """The edges as data for JSON, one for each state that it leaves."""
+    """The edges as data for JSON, one entry per edge and state that it leaves."""
     return [
         {
             "trigger": edge.trigger.value,
@@ -128,12 +126,12 @@ def dot() -> str:
 
 
 def _arrows() -> list[tuple[str, str, str]]:
-    """One arrow for all edges that go the same way for the same reason."""
+    """The arrows of a diagram: edges between the same states for the same reason share one."""
     triggers: dict[tuple[str, str, str], list[str]] = {}
     for edge in EDGES:
         for source in edge.sources:
-            way = (source.value, edge.dest.value, edge.when)
-            triggers.setdefault(way, []).append(edge.trigger.value)
+            arrow = (source.value, edge.dest.value, edge.when)
+            triggers.setdefault(arrow, []).append(edge.trigger.value)
     return [
         (source, dest, f"{', '.join(names)} ({when})")
         for (source, dest, when), names in triggers.items()

@@ -1,4 +1,4 @@
-"""What a window holds, as data for a checkpoint, checked on its way back."""
+"""Restores a window from the data of a checkpoint, which is checked first."""
 
 from typing import Annotated
 
@@ -17,10 +17,14 @@ _Bucket = tuple[_Second, _Seq, _Seq, _Calls, _Calls, _Calls]
 
 
 def restored_window(thresholds: Thresholds, data: object) -> Window:
-    """The window that ``Window.to_data`` has described.
+    """Make a window from data that ``Window.to_data`` returned.
+
+    Args:
+        thresholds: Thresholds of the window.
+        data: The data, as it was read from a checkpoint.
 
     Raises:
-        ValueError: It describes no such window.
+        ValueError: The data does not fit a window of these thresholds.
     """
     window = Window(thresholds)
     if thresholds.is_timed:
@@ -35,7 +39,7 @@ def restored_window(thresholds: Thresholds, data: object) -> Window:
     if set(map(type, entries)) <= {int}:
         window.restore(msgspec.convert(data, list[_Code]))
         return window
-    # msgspec 0.23 crashes on a union of a number and a pair that both have bounds.
+    # Not as list[_Code | tuple[_Code, _Count]]: msgspec 0.23 crashes on such a union with bounds.
     pairs = [(entry, 1) if type(entry) is int else entry for entry in entries]
     window.restore(msgspec.convert(pairs, list[tuple[_Code, _Count]]))
     return window

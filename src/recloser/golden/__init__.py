@@ -1,1 +1,1 @@
-"""Golden files: the expected history of a trace, kept beside it and checked by tests."""
+"""Golden files: the expected history of a trace, which tests check."""

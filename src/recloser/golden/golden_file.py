@@ -80,7 +80,7 @@ def read_golden(path: Path) -> HistorySummary:
 
 
 def write_golden(path: Path, summary: HistorySummary) -> None:
-    """Write a golden file atomically: a crash leaves the old file or the new one, complete.
+    """Write a golden file atomically: a crash leaves the old file or the new one.
 
     Raises:
         GoldenError: The file can't be written.

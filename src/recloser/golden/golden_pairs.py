@@ -1,4 +1,4 @@
-"""Find golden files and their traces, check whether they agree, and update golden files."""
+"""Find golden files and their traces, compare them, and update the files."""
 
 import os
 from collections.abc import Iterator
@@ -155,7 +155,7 @@ def check(pair: GoldenPair, config: Settings | None = None) -> GoldenCheck:
 
 
 def update(pair: GoldenPair, config: Settings | None = None) -> GoldenCheck:
-    """Write the golden file of a trace if it does not exist or differs from the history.
+    """Write the golden file of a trace, if it is missing or differs.
 
     Args:
         pair: The trace and its golden file.

@@ -36,7 +36,7 @@ _MARKUP: Final[dict[Style, dict[str, bool]]] = {
 
 
 class GoldenMismatch(AssertionError):  # noqa: N818  # a failed test, not an error of the program
-    """A golden file differs from the history of its trace, or did before it was updated."""
+    """A golden file differs from its trace's history, or did before its update."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines = list(lines)
@@ -66,7 +66,7 @@ class GoldenItem(pytest.Item):
         excinfo: pytest.ExceptionInfo[BaseException],
         style: object = None,  # noqa: ARG002  # pytest's own signature
     ) -> str | TerminalRepr:
-        """Show the difference, or one line that says what is wrong, instead of a traceback."""
+        """Show the difference or a one-line error, instead of a traceback."""
         if isinstance(excinfo.value, GoldenMismatch):
             return _Shown(excinfo.value.lines)
         if isinstance(excinfo.value, RecloserError):
@@ -79,14 +79,14 @@ class GoldenItem(pytest.Item):
 
 
 class GoldenReplay:
-    """The value of the fixture ``golden_replay``: a function that replays and checks a trace."""
+    """The value of the fixture ``golden_replay``: a function to replay a trace."""
 
     def __init__(self, root: Path, *, is_update: bool) -> None:
         self._root = root
         self._is_update = is_update
 
     def __call__(self, trace: str | os.PathLike[str], *, config: Settings | None = None) -> History:
-        """Replay a trace, compare its history with its golden file, and return the history.
+        """Replay a trace, check it against its golden file, and return its history.
 
         Args:
             trace: The trace; a relative path begins at pytest's root directory.

@@ -6,12 +6,13 @@ that the log recorded. Events after a gap, and lines out of order, are folded si
 else is wrong, the batch fold stops, and folding event by event finds out what it is.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 from recloser.core import kernel
 from recloser.core.checkpoint_parts import CheckpointParts
 from recloser.core.events import ClockTicked, Edge, Event, LogOpened
+from recloser.errors import FoldError
 from recloser.history.columnar.breaker_fold import (
     BreakerFold,
     ClockEvents,
@@ -23,7 +24,8 @@ from recloser.history.gathering import IS_COMPILED, EventGatherer, Gatherer, Lin
 from recloser.history.timeline import Timeline
 from recloser.history.witnesses import WitnessedFold
 from recloser.log.codec import full
-from recloser.log.segment_reader import LineBatch
+from recloser.log.reader import PARQUET_SUFFIX, LogReader
+from recloser.log.segment_reader import SegmentLines
 
 _EVENTS_PER_BREAKER: Final = 32
 """Number of events per breaker from which the work done once per breaker pays off."""
@@ -31,6 +33,39 @@ _EVENTS_PER_BREAKER: Final = 32
 
 class DivergedError(Exception):
     """A log does not continue as its events require."""
+
+
+class EventBatches(Protocol):
+    """Events that can be read many at a time."""
+
+    def batches(self) -> Iterator[Sequence[Event]]:
+        """Yield the events, lean or full, many at a time."""
+
+
+def fold_log(log: LogReader | EventBatches) -> "BatchFold | None":
+    """Fold a whole log; None if anything is wrong in it.
+
+    Args:
+        log: The log. One of segments is read by lines, which is fastest; any other by events.
+
+    Raises:
+        LogError: The log can't be read or is damaged.
+    """
+    fold = BatchFold()
+    try:
+        try:
+            if isinstance(log, LogReader) and log.path.suffix != PARQUET_SUFFIX:
+                for lines in log.line_batches():
+                    fold.add_lines(lines)
+            else:
+                for batch in log.batches():
+                    fold.add_events(batch)
+        finally:
+            # Also after a damaged line, so that an impossible event before it is reported first.
+            fold.fold_gathered()
+    except (DivergedError, FoldError):
+        return None
+    return fold
 
 
 class BatchFold:
@@ -53,7 +88,7 @@ class BatchFold:
         self._event_gatherer = EventGatherer()
         self._in_use: Gatherer | None = None
 
-    def add_lines(self, lines: LineBatch) -> None:
+    def add_lines(self, lines: SegmentLines) -> None:
         """Add the next lines of the log, whose seals were checked.
 
         Raises:
@@ -133,7 +168,7 @@ class BatchFold:
         self.edges += map(full, edges)
         for reading in gathered.readings:
             self.timeline.add(reading)
-        fold.stand_at(gathered.seq, gathered.at, gathered.readings)
+        fold.move_to(gathered.seq, gathered.at, gathered.readings)
 
     def _edges_of(self, gathered: Gatherer, clock_events: ClockEvents) -> Sequence[LeanOrderedEdge]:
         breakers = self.witnessed.fold.breakers

@@ -11,7 +11,7 @@ from attrs import evolve
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
 from recloser.core.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
 from recloser.errors import ConfigError, FoldError, NotALogError
-from recloser.history.batches import BatchFold, DivergedError
+from recloser.history.batches import fold_log
 from recloser.history.history import History
 from recloser.history.live_driver import DrivenEvents, OnDriven, drive
 from recloser.history.parallel import fold_ranges, split_log
@@ -20,7 +20,7 @@ from recloser.history.warping import WarpedEvents, warped
 from recloser.history.warps import Warp, bending
 from recloser.history.witnesses import WitnessedFold
 from recloser.live.live_log import Log
-from recloser.log.reader import PARQUET_SUFFIX, LogReader
+from recloser.log.reader import LogReader
 from recloser.log.tail import Tail
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def replay(
     try:
         return _history_of(fold_columns(columns), events, columns.about)
     except NeedsEventsError as error:
-        return evolve(fold_history(events), because=str(error))
+        return evolve(fold_history(events), engine_reason=str(error))
 
 
 def refuse_settings(events: Iterable[Event], settings: object) -> None:
@@ -190,20 +190,9 @@ def _fold_in_parallel(log: LogReader, jobs: int | None) -> History | None:
 
 
 def _fold_in_batches(log: LogReader | DrivenEvents) -> History | None:
-    """Fold a log in batches; None if ``_fold_singly`` must look for an error."""
-    fold = BatchFold()
-    try:
-        try:
-            if isinstance(log, LogReader) and log.path.suffix != PARQUET_SUFFIX:
-                for lines in log.line_batches():
-                    fold.add_lines(lines)
-            else:
-                for batch in log.batches():
-                    fold.add_events(batch)
-        finally:
-            # Also after a damaged line, so that an impossible event before it is reported first.
-            fold.fold_gathered()
-    except (DivergedError, FoldError):
+    """Fold a log in batches; None if ``_fold_singly`` must find out what is wrong."""
+    fold = fold_log(log)
+    if fold is None:
         return None
     return _history(log, fold.witnessed, fold.edges, fold.timeline, fold.count)
 

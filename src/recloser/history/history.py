@@ -1,6 +1,7 @@
 """A history: the result of folding a log, and its differences to the log."""
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
@@ -86,7 +87,7 @@ class History:
         count: Number of events.
         tail: How the log ended, if it was read from disk.
         engine: ``columns`` if the columns of an exported log were folded, otherwise ``events``.
-        because: Why an exported log was folded event by event; None if it was not.
+        engine_reason: Why an exported log was folded event by event; None if it was not.
     """
 
     edges: Sequence[Edge]
@@ -98,7 +99,17 @@ class History:
     count: int
     tail: Tail
     engine: Literal["events", "columns"] = "events"
-    because: str | None = None
+    engine_reason: str | None = None
+
+    @property
+    def because(self) -> str | None:
+        """Deprecated name of ``engine_reason``."""
+        warnings.warn(
+            "History.because is deprecated; use History.engine_reason",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.engine_reason
 
     @property
     def digest(self) -> str:

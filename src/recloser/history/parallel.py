@@ -29,7 +29,7 @@ from recloser.log.codec import decode
 from recloser.log.counting_reader import OnRead
 from recloser.log.listing import COMPRESSED_SUFFIX
 from recloser.log.reader import segment_readers
-from recloser.log.segment_reader import LineBatch, header_of, size_of
+from recloser.log.segment_reader import SegmentLines, header_of, size_of
 from recloser.log.tail import Tail
 from recloser.process import child_python
 
@@ -243,7 +243,7 @@ class _RangeReader:
         self._on_read = on_read
         self.tail = Tail()
 
-    def __iter__(self) -> Iterator[LineBatch]:
+    def __iter__(self) -> Iterator[SegmentLines]:
         segments, following = self._range.segments, self._range.following
         # The reader of the last segment needs the header of the one after it.
         known = segments if following is None else [*segments, following]
@@ -254,7 +254,7 @@ class _RangeReader:
 
 
 def _fold_checkpoints(
-    fold: BatchFold, opened: LogOpened, batches: Iterator[LineBatch]
+    fold: BatchFold, opened: LogOpened, batches: Iterator[SegmentLines]
 ) -> Sequence[Event] | None:
     """Fold the checkpoints of all breakers, and read to the end of their batch.
 

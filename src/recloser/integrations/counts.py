@@ -22,7 +22,7 @@ class EventCounts(Listener):
         self._trips: defaultdict[tuple[str, str], int] = defaultdict(int)
 
     def on_event(self, event: BreakerEvent) -> None:
-        """Count the event."""
+        """Count a rejected call or a trip; ignore other events."""
         if event.kind == "call_rejected":
             key, number = (event.breaker, event.reason.value), event.count
             self._rejected[key] += number

@@ -319,7 +319,7 @@ class DiskWriter:
             # The new segment begins with the number of the first lost event, so that no numbers are
             # missing before it.
             header = evolve(sequencer.header(), seq=self.appender.last_seq + 1)
-            fold.reanchor(header)
+            fold.use_reading_of(header)
             yield header
         yield LogGap(fold.seq + 1, fold.at, lost, label(why))
         for name in fold.breakers:

@@ -1,9 +1,9 @@
 """Appends events to the segments of one session.
 
-The caller holds the log's ``_io`` lock, so one thread at a time is in here. Two things can still
-interrupt it at any instruction: an exception raised by a signal handler, and a fork in a signal
-handler, after which parent and child both continue from the same instruction. Where that matters,
-the order of assignments is explained by comments that start with "Interruption:".
+The caller holds the log's ``_io`` lock, so one thread at a time is in here. A signal handler can
+still interrupt it between two calls, and raise an exception, or fork, after which parent and child
+both continue from the same place. Comments that start with "Interruption:" explain why the order of
+assignments makes that harmless.
 """
 
 import errno
@@ -40,7 +40,8 @@ class Appender:
         tail: How the log ended.
         seq: The ``seq`` of its last event.
         number: The number of its last segment; 0 before the first.
-        durability: When to wait for the disk: at each flush, only when a sync is due, or never.
+        durability: When to wait for the disk: ``sync`` at each flush, ``batch`` when a sync is due,
+            and ``memory`` never.
         on_begun: Called when a segment was begun.
 
     Attributes:
@@ -168,9 +169,9 @@ class Appender:
         # After a failed sync, nothing written since the last good one is certain to be on the disk.
         mark = segment.synced if is_failed and segment.is_sync_failed else segment.written
         dropped = segment.events_after(mark) if is_failed else 0
-        # Interruption: the two assignments run without one, as the interpreter checks for signals
-        # only at calls and jumps. So if this method is interrupted and runs again, `events_after`
-        # returns 0 and no event is counted twice.
+        # Interruption: there is none between the two assignments, since the interpreter handles
+        # signals only at calls and backward jumps. So if this method is interrupted and runs again,
+        # `events_after` returns 0, and no event is counted twice.
         self.dropped += dropped
         segment.events = mark.events
         try:

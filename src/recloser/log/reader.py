@@ -24,7 +24,7 @@ from recloser.log.listing import (
 )
 from recloser.log.open_errors import is_of_one_file, read_failure
 from recloser.log.seals import SEAL_EVERY
-from recloser.log.segment_reader import LineBatch, SegmentReader, refuse, torn_before
+from recloser.log.segment_reader import SegmentLines, SegmentReader, refuse, torn_before
 from recloser.log.tail import Tail
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class LogReader:
             yield batch
         self.tail = exported.about.tail
 
-    def line_batches(self) -> Iterator[LineBatch]:
+    def line_batches(self) -> Iterator[SegmentLines]:
         """Yield the lines of a log of segments in batches, after checking their seals."""
         self.tail = Tail()
         has_begun = False

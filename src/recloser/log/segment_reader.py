@@ -205,7 +205,7 @@ class SegmentReader:
         for lines in self.line_batches():
             yield from lines.events()
 
-    def line_batches(self) -> Iterator["LineBatch"]:
+    def line_batches(self) -> Iterator["SegmentLines"]:
         """Yield the lines in batches: blocks after checking their seal, then the rest.
 
         Raises:
@@ -242,7 +242,7 @@ class SegmentReader:
         for lines in self._unsealed_lines():
             yield from lines.events()
 
-    def _sealed_lines(self, stream: IO[bytes]) -> Iterator["LineBatch"]:
+    def _sealed_lines(self, stream: IO[bytes]) -> Iterator["SegmentLines"]:
         end_of_log = sys.maxsize
         if self._torn:
             is_plain = self.path.suffix != COMPRESSED_SUFFIX
@@ -261,7 +261,7 @@ class SegmentReader:
             yield from self._verify(lines, end)
         self._partial_bytes = len(rest)
 
-    def _unsealed_lines(self) -> Iterator["LineBatch"]:
+    def _unsealed_lines(self) -> Iterator["SegmentLines"]:
         self.is_at_end = True
         if self.offset == 0:
             if self._partial_bytes >= MAX_LINE_BYTES:
@@ -300,7 +300,7 @@ class SegmentReader:
             )
         self._chain = SealChain(header.chain)
 
-    def _verify(self, lines: bytes, length: int) -> Iterator["LineBatch"]:
+    def _verify(self, lines: bytes, length: int) -> Iterator["SegmentLines"]:
         """Check ``length`` bytes of whole lines, and yield every block that is complete."""
         begin, self.offset = self.offset, self.offset + length
         sealed = _PendingLines(self._block.offset)
@@ -372,11 +372,11 @@ class SegmentReader:
             f"byte {begin} on, are not those that were sealed"
         )
 
-    def _batch(self, lines: "_PendingLines", *, is_sealed: bool = True) -> Iterator["LineBatch"]:
+    def _batch(self, lines: "_PendingLines", *, is_sealed: bool = True) -> Iterator["SegmentLines"]:
         if lines.count:
-            yield LineBatch(self, lines.text(), lines.count, lines.offset, is_sealed=is_sealed)
+            yield SegmentLines(self, lines.text(), lines.count, lines.offset, is_sealed=is_sealed)
 
-    def decode_batch(self, batch: "LineBatch") -> Iterator[Sequence[Event]]:
+    def decode_batch(self, batch: "SegmentLines") -> Iterator[Sequence[Event]]:
         """Yield the events of checked lines; a line that holds no event is damage."""
         events = decode_lines(batch.text, batch.count)
         if events is None:
@@ -386,7 +386,7 @@ class SegmentReader:
         if self._is_intact:
             self.intact_until = batch.offset + len(batch.text)
 
-    def _decode_singly(self, batch: "LineBatch") -> Iterator[Sequence[Event]]:
+    def _decode_singly(self, batch: "SegmentLines") -> Iterator[Sequence[Event]]:
         offset = batch.offset
         for line in io.BytesIO(batch.text):
             try:
@@ -422,7 +422,7 @@ def _described(tail: Tail) -> str:
     return f"digest {tail.chain[:16]}, {tail.unsealed} unsealed lines and {tail.torn} torn bytes"
 
 
-class LineBatch:
+class SegmentLines:
     """Consecutive whole lines of a segment that have been checked.
 
     Args:

@@ -1,4 +1,4 @@
-"""Perturbation: compute a history under a wrong clock until it differs from the original."""
+"""Perturbation: compute a history under a wrong clock until it differs."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 from attrs import define, field, frozen
 
 from recloser.core.events import CallObserved, Edge, Event
-from recloser.core.fold import NO_EDGES, refusal_of
+from recloser.core.fold import NO_EDGES, rejection_of
 from recloser.core.log_fold import LogFold
-from recloser.core.state import place
+from recloser.core.state import event_label
 from recloser.errors import RecloserError
 from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.history.history import canonical
@@ -21,7 +21,7 @@ from recloser.proof.variants import DrivenVariant, Variant
 
 @frozen
 class MovedEdge:
-    """The first edge that a clock error moves or removes, or an extra edge that it adds.
+    """The first edge that a clock error moves, removes or adds.
 
     Attributes:
         edge: The edge without the error; if the error adds an edge at the end, the added edge.
@@ -39,7 +39,7 @@ class PerturbedVariant(Variant):
 
     @abstractmethod
     def contradiction(self, event: Event) -> str | None:
-        """Why an event that was just applied is impossible all the same; None if it is possible."""
+        """Say why an event that was just applied is impossible; None if it is possible."""
 
 
 class PerturbedFold(PerturbedVariant):
@@ -54,14 +54,20 @@ class PerturbedFold(PerturbedVariant):
         return self._fold.apply(self._change(event))
 
     def contradiction(self, event: Event) -> str | None:
-        """A rejected call is impossible if the breaker lets calls through."""
-        if event.kind == "call_rejected" and refusal_of(self._fold.breakers[event.breaker]) is None:
-            return f"{place(event)}: the breaker lets this call through"
+        """Say that a rejected call is impossible while the breaker lets calls through."""
+        if (
+            event.kind == "call_rejected"
+            and rejection_of(self._fold.breakers[event.breaker]) is None
+        ):
+            return f"{event_label(event)}: the breaker lets this call through"
         return None
 
 
 class PerturbedDrive(PerturbedVariant):
-    """Drive live breakers with calls at the times of a wrong clock, which can change their order."""
+    """Drive live breakers with calls at the times of a wrong clock.
+
+    A wrong clock can change the order of the calls.
+    """
 
     def __init__(self, driven: DrivenVariant, warp: MonotonicWarp) -> None:
         self._driven = driven
@@ -71,7 +77,7 @@ class PerturbedDrive(PerturbedVariant):
         self._waiting: list[tuple[int, int, CallObserved]] = []
 
     def contradiction(self, event: Event) -> str | None:
-        """Always None: live breakers decide about each call, so any event is possible."""
+        """Return None: live breakers decide about each call, so any event is possible."""
         del event
         return None
 

@@ -1,4 +1,4 @@
-"""The proof: compute one history in many ways and check that all give the same edges.
+"""Proof: compute one history in many ways, which must all give the same edges.
 
 Each row of a proof is one way. Most ways are variants that run side by side in one reading of the
 log, so computing the history twenty times costs little more than computing it once, and the first
@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
 from recloser.core.events import Edge, Event
 from recloser.core.moments import after, nanoseconds_between
-from recloser.core.state import parted_fields
+from recloser.core.state import differing_fields
 from recloser.errors import ConfigError, MissingLibraryError, RecloserError
 from recloser.history.edge_sequence import Divergence, EdgeSequence, divergence_of
 from recloser.history.engine import is_traffic, refuse_settings, replay
@@ -74,7 +74,7 @@ _REENACTED_ROWS: Final = (
 
 @frozen
 class Row:
-    """One way to compute the history, and its result.
+    """One way to compute the history of a log, and the result.
 
     Attributes:
         name: What is different about this way.
@@ -117,7 +117,7 @@ def prove(
     config: Settings | None = None,
     progress: Progress | None = None,
 ) -> Proof:
-    """Compute the history of a log in many ways and check that all give the same edges.
+    """Compute the history of a log in many ways, and check that all are equal.
 
     Args:
         source: A log's folder or file, or events that can be iterated more than once.
@@ -188,7 +188,7 @@ def _parquet_row(
 
 
 def _edges_in(log: LogReader, settings: CircuitBreakerConfig) -> EdgeSequence:
-    """The edges of an exported log, by the columnar engine where that can compute them."""
+    """The edges of an exported log, computed by the columnar engine if possible."""
     if not is_traffic(log):
         history = replay(log.path)
         if history.engine == "columns":
@@ -200,7 +200,7 @@ def _edges_in(log: LogReader, settings: CircuitBreakerConfig) -> EdgeSequence:
 
 
 class _VariantRow:
-    """One variant, compared with the reference event by event."""
+    """The row of one variant, which is compared with the reference event by event."""
 
     def __init__(self, name: str, variant: Variant) -> None:
         self.name = name
@@ -213,7 +213,10 @@ class _VariantRow:
         self._left_out: str | None = None
 
     def apply(self, event: Event, expected: Sequence[Edge], edges: EdgeSequence) -> None:
-        """Apply an event; ``expected`` are its edges in the reference, ``edges`` those before it."""
+        """Apply an event and compare its edges.
+
+        ``expected`` are its edges in the reference variant, ``edges`` all edges before it.
+        """
         if self._is_over:
             return
         try:
@@ -237,7 +240,7 @@ class _VariantRow:
         if self._is_over or self.divergence is not None or expected is None or got is None:
             return
         for breaker, state in expected.items():
-            differing = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
+            differing = differing_fields(state, got[breaker]) if breaker in got else ["everything"]
             if differing:
                 self.divergence = Divergence(
                     last.seq,
@@ -335,7 +338,7 @@ class _Battery:
 
 
 def _rows_of_recording(baseline: Baseline) -> Iterator[_VariantRow]:
-    """The variants of a log that breakers wrote."""
+    """Make the rows for a log that breakers wrote."""
     for name, warps in _clock_rows(baseline):
         yield _VariantRow(name, FoldVariant(warps))
     for label, seconds in _LATER_SECONDS:
@@ -351,7 +354,7 @@ def _rows_of_recording(baseline: Baseline) -> Iterator[_VariantRow]:
 def _rows_of_traffic(
     baseline: Baseline, config: CircuitBreakerConfig, reference: Variant, witnesses: Variant
 ) -> Iterator[_VariantRow]:
-    """The variants of imported traffic; most of them drive live breakers of their own."""
+    """Make the rows for imported traffic; most drive live breakers of their own."""
     assert isinstance(reference, DrivenVariant)
     for name, warps in _clock_rows(baseline):
         yield _VariantRow(name, DrivenVariant(baseline.opened, config, warps))

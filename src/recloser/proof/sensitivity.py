@@ -1,4 +1,4 @@
-"""Sensitivity: the smallest error of the monotonic clock that changes the history of a log.
+"""Sensitivity: the smallest clock error that changes the history of a log.
 
 Two histories are equal if each breaker takes the same edges (from, to and trigger) in the same
 order, whatever their times. In a log that breakers wrote, every event must also remain possible: no
@@ -128,7 +128,7 @@ def _offset(host: str, sign: int) -> _Direction:
 
 
 def _hosts_in(events: Iterable[Event]) -> Sequence[str]:
-    """The hosts whose clocks timed the log; if there are many, those that timed most events."""
+    """The hosts whose clocks timed most events of the log."""
     counts: Counter[str] = Counter()
     session_host = ""
     for event in events:
@@ -220,7 +220,7 @@ class _Search:
         borders: dict[tuple[int, str], _Border],
         sizes: dict[tuple[int, str], Sequence[int]],
     ) -> None:
-        """Try the given sizes in one reading and move the borders accordingly."""
+        """Try errors of the given sizes in one reading, and move the borders to match."""
         trials = {
             direction: [
                 Trial(self._variant(directions[direction](size)), self._baseline.edges)

@@ -1,4 +1,4 @@
-"""Compute the history of a log in another process, with another hash seed and another time zone."""
+"""Compute a history in a process with another hash seed and time zone."""
 
 import os
 import subprocess
@@ -98,7 +98,10 @@ def _output_lines(path: Path, config: CircuitBreakerConfig) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Write the edges of a log to stdout; arguments: the log's path, the settings as JSON."""
+    """Write the edges of a log to stdout.
+
+    The arguments of the process are the log's path and the settings as JSON.
+    """
     path, settings = sys.argv[1:]
     config = CircuitBreakerConfig.from_mapping(msgspec.json.decode(settings))
     sys.stdout.buffer.writelines(_output_lines(Path(path), config))

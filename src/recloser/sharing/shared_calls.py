@@ -290,8 +290,8 @@ class SharedCalls(Sequencer):
         """Wake the log's thread if it was idle.
 
         The log's thread sets the limit to 0 when it finds nothing to do; the next call that is
-        buffered then exceeds the limit and comes here. A thread that sees an old limit only wakes the
-        log's thread once more than necessary.
+        buffered then exceeds the limit and comes here. Two threads that both see 0 wake the log's
+        thread twice, which is harmless.
         """
         if self.call_buffer.limit == 0:
             self.call_buffer.limit = BUFFER_LIMIT

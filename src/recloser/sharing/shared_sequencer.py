@@ -422,8 +422,9 @@ class StreamSequencer(SharedCalls):
         """
         self._is_in_round = True
         if not self.call_buffer and not len(self.outbox) and not self.coalescing:
-            # The thread is about to be idle, and the next buffered call must wake it. A call that is
-            # buffered between the check and this line is recorded by ``drain`` below.
+            # The thread is about to be idle, and the next buffered call must wake it. A call is
+            # appended to the buffer before the limit is read: either the caller sees 0 and wakes the
+            # thread, or the call was appended before this line and ``drain`` below records it.
             self.call_buffer.limit = 0
         self.drain()
         for probe in self._claims.drop_unused(self._clock.monotonic_ns()):

@@ -1,1 +1,1 @@
-"""Simulation: which edges a breaker takes over calls whose times and outcomes are already known."""
+"""Simulation: the edges that a breaker takes over calls with known outcomes."""

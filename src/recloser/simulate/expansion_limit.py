@@ -1,4 +1,4 @@
-"""A limit on how many calls are expanded from events that each stand for many calls."""
+"""Limit how many calls are expanded from events that stand for many calls each."""
 
 from typing import Final
 

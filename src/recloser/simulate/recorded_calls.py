@@ -123,7 +123,7 @@ def read_traffic(events: Iterable[Event]) -> Traffic:
 
 
 def _events_of(events: Iterable[Event]) -> Iterator[Event]:
-    """The events; an observed call stays in its lean form, which is faster and has all that counts."""
+    """Yield the events of a log; an observed call stays in its faster, lean form."""
     if not isinstance(events, LogReader):
         yield from events
         return

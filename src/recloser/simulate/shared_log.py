@@ -71,7 +71,10 @@ class _StartsAndEnds:
         return bisect.bisect_left(self.times, at, rank + 1)
 
     def ended_call(self, rank: int) -> tuple[int, int] | None:
-        """The breaker's position and the start index of the call that ends; None for a start."""
+        """The position of the breaker and the start index of a call that ends.
+
+        None if the rank is that of a start.
+        """
         row = self._by_rank[rank]
         if row >= self._size:
             return None
@@ -101,11 +104,14 @@ def simulate_shared(
     waiting: list[tuple[int, int]] = []
 
     def run_alone(breaker: int, rank: int) -> None:
-        """Run one breaker until its cooldown is over; ``rank`` is the last one it has seen."""
+        """Run one breaker until its cooldown is over.
+
+        ``rank`` is the last start or end that the breaker has seen.
+        """
         state, progress = simulations[breaker].state, simulations[breaker].progress
         while (rule := simulate(state, progress)) not in (NO_RULE, IS_DUE):
             # Only an outcome of this breaker fires a rule here: the one just before `place`.
-            rank = ranked.end_ranks[breaker][progress.place - 1]
+            rank = ranked.end_ranks[breaker][progress.next_end - 1]
             edges[breaker].extend(take_edges(state, rule, progress.at))
         wait(breaker, rank)
 

@@ -1,1 +1,1 @@
-"""What-if: evaluate other settings on recorded calls, and search for good settings."""
+"""What-if: evaluate other settings on recorded calls, and search for good ones."""

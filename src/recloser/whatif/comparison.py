@@ -1,4 +1,4 @@
-"""What other settings are compared with: what the recorded breakers did; and summaries of delays."""
+"""Evaluate what recorded breakers did, to compare other settings with it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,9 @@ class DelaySummary:
 
 
 def what_happened(traffic: Traffic, failures: int = OUTAGE_FAILURES) -> Mapping[str, Evaluation]:
-    """Evaluate what the recorded breakers did; in imported traffic, no call was rejected.
+    """Evaluate what the recorded breakers did.
+
+    In imported traffic there were no breakers, so no call was rejected.
 
     Args:
         traffic: The calls, with the edges that the recorded breakers took.

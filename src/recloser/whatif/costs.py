@@ -109,7 +109,7 @@ def outages_of(calls: Calls, failures: int = OUTAGE_FAILURES) -> list[Outage]:
 
 @define
 class Delay:
-    """The shortest and longest possible delay, over all possible outcomes of the unknown calls.
+    """The range of a delay, over all possible outcomes of the unknown calls.
 
     Attributes:
         low: The shortest delay, in nanoseconds; None if there is no possibility that it ended.
@@ -121,7 +121,10 @@ class Delay:
     _is_empty: bool = True
 
     def include(self, ns: int | None) -> None:
-        """Widen the range to include a delay in nanoseconds, or None for one that did not end."""
+        """Widen the range to include a delay, in nanoseconds.
+
+        None stands for a delay that did not end.
+        """
         if self._is_empty:
             self.low = self.high = ns
             self._is_empty = False
@@ -204,7 +207,7 @@ class Costs:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The values that must be equal before ``widen`` may merge the totals of two simulations.
+        """The values that must be equal before ``widen`` may merge two totals.
 
         While the breaker is closed, call ``note_closed_until`` before comparing keys.
         """
@@ -223,7 +226,7 @@ class Costs:
         self.high[_LET_THROUGH] -= failed + unknown
 
     def assume(self, *, failed: bool) -> None:
-        """Count a call of unknown outcome that was let through as failed, or as not failed."""
+        """Count a call of unknown outcome that was let through, as failed or not."""
         if failed:
             self.low[_LET_THROUGH] += 1
         else:
@@ -268,7 +271,10 @@ class Costs:
         self._note_recovery(at, None)
 
     def _note_recovery(self, until: int, closed_at: int | None) -> None:
-        """Record the recovery from outages that ended by ``until``; None: it was closed all along."""
+        """Record the recovery from outages that ended by ``until``.
+
+        ``closed_at`` is when the breaker was closed; None if it was closed all along.
+        """
         outages = self.delays.outages
         while self._next_end < len(outages):
             end = outages[self._next_end].end

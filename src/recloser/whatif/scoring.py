@@ -1,4 +1,4 @@
-"""Score many settings on the same calls, all of known outcome, in one or several processes."""
+"""Score many settings on the same calls, in one or several processes."""
 
 import multiprocessing
 import sys

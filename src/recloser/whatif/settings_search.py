@@ -47,7 +47,7 @@ class SplitScores:
 
     @classmethod
     def total(cls, several: Iterable["SplitScores"], configs: int) -> "SplitScores":
-        """Sum the scores of several breakers, each of which has ``configs`` configurations."""
+        """Sum the scores of several breakers for the same ``configs`` configurations."""
         zero = Score(0, 0, 0, 0, 0)
         total = cls((0, 0), (0, 0), [(zero, zero)] * configs)
         for one in several:
@@ -166,7 +166,9 @@ def tune(
     processes: int | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> Tuning:
-    """Score every configuration of a grid and recommend one; calls of unknown outcome are left out.
+    """Score every configuration of a grid and recommend one.
+
+    Calls of unknown outcome are left out.
 
     Args:
         traffic: The calls.
@@ -252,7 +254,9 @@ def score_split(
 
 
 def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Find the candidates to which no other is better in lost calls and in failures let through.
+    """Find the candidates that no other beats in both costs.
+
+    The costs are lost calls and failures let through.
 
     Of candidates that are equal in both, the first of those with the fewest trips is kept.
     """
@@ -285,7 +289,7 @@ def _split_at(known: Sequence[Calls], cut: int) -> tuple[list[Calls], list[Calls
 
 
 def _start_of(tables: Sequence[Calls], position: int) -> int:
-    """When the call at ``position`` starts, among the calls of all breakers sorted by start."""
+    """When a call starts, by its position among the calls of all breakers."""
     low, high = 0, max(calls.starts[-1] for calls in tables if len(calls))
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""The demo is a real outage: recorded, killed, recovered, replayed and explained."""
+"""``recloser demo`` plays a real outage, and records, replays and explains it."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from recloser.log.reader import LogReader
 RECLOSER = Path(sys.executable).with_name("recloser")
 
 
-def test_the_demo_records_an_outage_over_a_kill_and_explains_it(tmp_path):
+def test_demo_records_an_outage_across_a_kill_and_explains_it(tmp_path):
     log = tmp_path / "log"
     done = subprocess.run([RECLOSER, "demo", "-o", log], capture_output=True, text=True, check=True)
     for step in (
@@ -33,7 +33,7 @@ def test_the_demo_records_an_outage_over_a_kill_and_explains_it(tmp_path):
     assert sessions[1].unsealed > 0
 
 
-def test_the_demo_as_json_prints_the_cause(tmp_path):
+def test_demo_as_json_prints_the_cause(tmp_path):
     done = subprocess.run(
         [RECLOSER, "demo", "--json", "-o", tmp_path / "log"],
         capture_output=True,

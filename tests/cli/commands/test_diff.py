@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from log_files import write_traffic
 
 from conftest import ROOT
 from recloser.cli import status_of
-from support import write_traffic
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 FIXTURES = ROOT / "fixtures"
@@ -28,7 +28,7 @@ def run(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def test_a_log_does_not_differ_from_itself(capsys):
+def test_diff_of_a_log_with_itself_is_equal(capsys):
     log = FIXTURES / "http-outage"
     assert run(capsys, "diff", log, log)[:2] == (
         0,
@@ -36,7 +36,7 @@ def test_a_log_does_not_differ_from_itself(capsys):
     )
 
 
-def test_two_logs_part_at_an_event_that_both_sides_show(capsys):
+def test_diff_shows_the_first_differing_event_of_both_logs(capsys):
     a, b = FIXTURES / "http-outage", FIXTURES / "slow-dependency"
     status, out, err = run(capsys, "diff", a, b)
     lines = out.splitlines()
@@ -44,14 +44,14 @@ def test_two_logs_part_at_an_event_that_both_sides_show(capsys):
     assert lines[:5] == [
         f"--- {a}",
         f"+++ {b}",
-        "the histories part at",
+        "the histories first differ at",
         "- seq 3, call_succeeded of quotes at 0.119658368 s, took 3706910",
         "+ seq 3, call_succeeded of quotes at 0.039367036 s, took 2657876",
     ]
-    assert lines[5] == "quotes: edge 1, trip, moved 203.434 ms later; 4 edges behind it differ too"
+    assert lines[5] == "quotes: edge 1, trip, moved 203.434 ms later; 4 later edges differ too"
 
 
-def test_a_log_and_a_golden_file_in_either_order(capsys):
+def test_diff_takes_a_log_and_a_golden_file_in_either_order(capsys):
     log, own = FIXTURES / "http-outage", FIXTURES / "http-outage.golden.json"
     other = FIXTURES / "slow-dependency.golden.json"
     assert run(capsys, "diff", log, own)[0] == 0
@@ -61,7 +61,7 @@ def test_a_log_and_a_golden_file_in_either_order(capsys):
     assert run(capsys, "diff", own, other)[0] == 1
 
 
-def test_one_log_under_two_files_of_settings(capsys, calls):
+def test_diff_of_one_log_under_two_settings_files(capsys, calls):
     Path("five.toml").write_text("failure_threshold = 5\n")
     Path("three.toml").write_text("failure_threshold = 3\n")
     status, out, _ = run(capsys, "diff", calls, "--config", "five.toml", "--config", "three.toml")
@@ -69,7 +69,7 @@ def test_one_log_under_two_files_of_settings(capsys, calls):
     assert out.splitlines()[:6] == [
         "--- calls under five.toml",
         "+++ calls under three.toml",
-        "the histories part at seq 7, call_failed of b at 4.001000000 s",
+        "the histories first differ at seq 7, call_failed of b at 4.001000000 s",
         "b: edge 1, trip, moved 6.000 s earlier",
         "- 10.001000000 s  CLOSED → OPEN  trip at seq 14: consecutive_failures, 5 of 5 on seq 9, 10, 11, 12, 13",
         "+ 4.001000000 s  CLOSED → OPEN  trip at seq 8: consecutive_failures, 3 of 3 on seq 5, 6, 7",
@@ -77,18 +77,18 @@ def test_one_log_under_two_files_of_settings(capsys, calls):
     assert "failure_threshold: 5 became 3" in out
 
 
-def test_events_of_one_kind_are_shown_with_what_differs(capsys, calls):
+def test_diff_shows_the_fields_in_which_events_differ(capsys, calls):
     more = ("--set", "failure_threshold=3", "--set", "recovery_timeout_seconds=4")
     Path("three.toml").write_text("failure_threshold = 3\n")
     out = run(capsys, "diff", calls, "--config", "three.toml", *more)[1]
     assert out.splitlines()[2:5] == [
-        "the histories part at",
+        "the histories first differ at",
         "- seq 10, call_rejected of b at 5.000000000 s, retry_after 29001000000",
         "+ seq 10, call_rejected of b at 5.000000000 s, retry_after 3001000000",
     ]
 
 
-def test_one_setting_is_held_against_the_file_or_the_defaults(capsys, calls):
+def test_diff_of_one_log_with_a_setting_changed(capsys, calls):
     status, out, _ = run(capsys, "diff", calls, "--set", "failure_threshold=3")
     assert (status, out.splitlines()[:2]) == (
         1,
@@ -100,19 +100,19 @@ def test_one_setting_is_held_against_the_file_or_the_defaults(capsys, calls):
     assert "recovery_timeout_seconds" not in out.replace("three.toml", "")
 
 
-def test_traffic_is_driven_with_the_settings_of_the_golden_file(capsys, calls):
+def test_diff_drives_calls_with_the_settings_of_the_golden_file(capsys, calls):
     run(capsys, "golden", "update", calls, "--set", "failure_threshold=3")
     assert run(capsys, "diff", calls, "calls.golden.json")[0] == 0
     status, out, _ = run(capsys, "diff", "calls.golden.json", calls, "--set", "failure_threshold=5")
     assert (status, "failure_threshold: 3 became 5" in out) == (1, True)
 
 
-def test_a_driven_log_that_was_kept_is_the_history_of_its_traffic(capsys, calls):
+def test_diff_of_a_driven_log_with_its_calls_is_equal(capsys, calls):
     run(capsys, "replay", calls, "--set", "failure_threshold=3", "-o", "driven")
     assert run(capsys, "diff", "driven", calls, "--set", "failure_threshold=3")[0] == 0
 
 
-def test_as_json_it_has_its_schema_first(capsys, calls):
+def test_diff_as_json_has_its_schema_first(capsys, calls):
     status, out, _ = run(capsys, "diff", calls, "--set", "failure_threshold=3", "--json")
     found = json.loads(out)
     assert (status, next(iter(found.items()))) == (1, ("schema", "recloser.diff/1"))
@@ -136,21 +136,21 @@ def test_as_json_it_has_its_schema_first(capsys, calls):
         ([], "Missing argument 'A'"),
     ],
 )
-def test_bad_usage_is_told(capsys, calls, arguments, why):
+def test_diff_reports_bad_usage(capsys, calls, arguments, why):
     status, out, err = run(capsys, "diff", *arguments)
     assert (status, out) == (2, "")
     assert why in err
 
 
-def test_settings_that_drive_nothing_are_told(capsys, calls):
+def test_diff_notes_settings_without_effect(capsys, calls):
     log = FIXTURES / "http-outage"
     status, _, err = run(capsys, "diff", log, log, "--set", "failure_threshold=1")
     assert (status, err) == (
-        0, "recloser: the settings given drive nothing: neither is imported traffic\n",
+        0, "recloser: the settings given have no effect: neither history is that of imported traffic\n",
     )  # fmt: skip
 
 
-def test_standard_input_is_one_side(calls):
+def test_diff_takes_standard_input(calls):
     log = FIXTURES / "http-outage" / "000000000001.jsonl"
     done = subprocess.run(
         [RECLOSER, "diff", "-", log], input=log.read_bytes(), capture_output=True, check=True

@@ -1,12 +1,12 @@
-"""``recloser export``: a log as one file of columns, which every command reads as the log."""
+"""``recloser export``: a log as one Parquet file, which every command reads as the log."""
 
 import json
 
 import pytest
+from log_files import write_traffic
 
 from conftest import ROOT
 from recloser.cli import status_of
-from support import write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 
@@ -26,31 +26,31 @@ def exported(capsys, tmp_path):
     return path
 
 
-def test_what_was_written_is_told_as_json(capsys, tmp_path):
+def test_export_as_json_has_the_figures_of_the_file(capsys, tmp_path):
     status, out, _ = run(capsys, "export", RECORDING, tmp_path / "log.parquet", "--json")
-    told = json.loads(out)
+    printed = json.loads(out)
     assert status == 0
-    assert (told["schema"], told["events"]) == ("recloser.export/1", 397)
-    assert told["bytes"] == (tmp_path / "log.parquet").stat().st_size
+    assert (printed["schema"], printed["events"]) == ("recloser.export/1", 397)
+    assert printed["bytes"] == (tmp_path / "log.parquet").stat().st_size
 
 
-def test_replay_prints_the_same_from_columns(capsys, exported):
+def test_replay_of_a_parquet_file_prints_the_same(capsys, exported):
     assert run(capsys, "replay", exported) == run(capsys, "replay", RECORDING)
-    told = json.loads(run(capsys, "replay", exported, "--json")[1])
-    assert told["engine"] == {"name": "columns", "because": None}
+    printed = json.loads(run(capsys, "replay", exported, "--json")[1])
+    assert printed["engine"] == {"name": "columns", "because": None}
 
 
 @pytest.mark.parametrize(
     "command", [["why"], ["why", "--at", "2026-11-24T14:48:55Z"], ["whatif"], ["replay", "--prove"]]
 )
-def test_every_command_reads_it_as_the_log(capsys, exported, command):
+def test_every_command_reads_a_parquet_file_as_the_log(capsys, exported, command):
     name, *options = command
     status, out, err = run(capsys, name, exported, *options)
-    told = (status, out.replace(str(exported), str(RECORDING)), err)
-    assert told == run(capsys, name, RECORDING, *options)
+    printed = (status, out.replace(str(exported), str(RECORDING)), err)
+    assert printed == run(capsys, name, RECORDING, *options)
 
 
-def test_traffic_is_driven_out_of_columns(capsys, tmp_path):
+def test_calls_in_a_parquet_file_drive_breakers(capsys, tmp_path):
     log = write_traffic(tmp_path / "log", "..FFFFFF.....")
     run(capsys, "export", log, tmp_path / "log.parquet")
     by_event = json.loads(run(capsys, "replay", log, "--json")[1])
@@ -59,7 +59,7 @@ def test_traffic_is_driven_out_of_columns(capsys, tmp_path):
     assert by_event["edges"]
 
 
-def test_nothing_is_overwritten(capsys, exported):
+def test_existing_output_is_not_overwritten(capsys, exported):
     before = exported.read_bytes()
     status, _, err = run(capsys, "export", RECORDING, exported)
     assert status == 2
@@ -67,13 +67,13 @@ def test_nothing_is_overwritten(capsys, exported):
     assert exported.read_bytes() == before
 
 
-def test_the_name_says_that_it_is_parquet(capsys, tmp_path):
+def test_export_refuses_a_name_without_the_suffix_of_parquet(capsys, tmp_path):
     status, _, err = run(capsys, "export", RECORDING, tmp_path / "log.csv")
     assert status == 2
-    assert "whose name ends in .parquet" in err
+    assert "choose a name that ends in .parquet" in err
 
 
-def test_a_damaged_log_leaves_no_file(capsys, tmp_path):
+def test_export_of_a_damaged_log_leaves_no_file(capsys, tmp_path):
     segment = tmp_path / "log.jsonl"
     (original,) = RECORDING.glob("*.jsonl")
     segment.write_bytes(original.read_bytes().replace(b'"took":', b'"took":1', 1))

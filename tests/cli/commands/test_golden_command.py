@@ -1,4 +1,4 @@
-"""``recloser golden`` and ``replay --golden``: statuses, and a difference that is read in seconds."""
+"""``recloser golden`` and ``replay --golden``: statuses, and how differences are printed."""
 
 import json
 import shutil
@@ -6,19 +6,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import write_traffic
 
 from conftest import ROOT
 from recloser import CircuitBreaker, EventLog
 from recloser.cli import status_of
 from recloser.cli.render.terminal import results
-from support import fail, succeed, write_traffic
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, clock):
-    """A recording with its golden file, where the reader stands."""
+    """A recording with its golden file in the current folder."""
     with EventLog(tmp_path / "outage", clock=clock, tick_seconds=None, seal_seconds=None) as log:
         breaker = CircuitBreaker("pay[bold]\x1b[31m", log=log)
         clock.advance(seconds=2)
@@ -43,21 +44,21 @@ def edit(old, new):
     path.write_text(text.replace(old, new, 1))
 
 
-def test_what_agrees_is_one_line(capsys, folder):
+def test_golden_check_of_equal_histories_prints_one_line(capsys, folder):
     capsys.readouterr()
     for path in ("outage", "outage.golden.json", "."):
         status, out, err = run(capsys, "golden", "check", path)
         assert (status, out, err) == (0, "1 golden file: 1 the same, 0 different\n", "")
 
 
-def test_a_difference_is_short_and_names_edge_distance_and_event(capsys, folder):
+def test_golden_check_names_the_edge_its_move_and_the_first_event(capsys, folder):
     edit('"seq":8,"at":2000000000', '"seq":8,"at":1999000000')
     capsys.readouterr()
     status, out, err = run(capsys, "golden", "check", ".")
     assert (status, err) == (1, "")
     assert out.splitlines() == [
         "outage.golden.json: differs",
-        "  the histories part at seq 7, call_failed of pay[bold]\\x1b[31m at 2.000000000 s, TimeoutError",
+        "  the histories first differ at seq 7, call_failed of pay[bold]\\x1b[31m at 2.000000000 s, TimeoutError",
         "  pay[bold]\\x1b[31m: edge 1, trip, moved 1.000 ms later",
         "  - 1.999000000 s  CLOSED → OPEN  trip at seq 8: consecutive_failures, 5 of 5 on seq 3, 4, 5, 6, 7",
         "  + 2.000000000 s  CLOSED → OPEN  trip at seq 8: consecutive_failures, 5 of 5 on seq 3, 4, 5, 6, 7",
@@ -66,7 +67,7 @@ def test_a_difference_is_short_and_names_edge_distance_and_event(capsys, folder)
     ]
 
 
-def test_a_difference_is_coloured_on_a_terminal(capsys, folder, monkeypatch):
+def test_golden_check_colours_differences_on_a_terminal(capsys, folder, monkeypatch):
     edit('"seq":8,"at":2000000000', '"seq":8,"at":1999000000')
     capsys.readouterr()
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -81,7 +82,7 @@ def test_a_difference_is_coloured_on_a_terminal(capsys, folder, monkeypatch):
     assert sum(line.startswith("\x1b[32m  + 2.000") for line in lines) == 1
 
 
-def test_as_json_it_has_its_schema_first_and_the_whole_comparison(capsys, folder):
+def test_golden_commands_as_json_have_the_whole_comparison(capsys, folder):
     edit('"failed":5', '"failed":4')
     capsys.readouterr()
     status, out, _ = run(capsys, "golden", "check", ".", "--json")
@@ -97,7 +98,7 @@ def test_as_json_it_has_its_schema_first_and_the_whole_comparison(capsys, folder
     assert json.loads(out)["golden"][0]["verdict"] == "changed"
 
 
-def test_an_update_says_what_it_wrote(capsys, folder):
+def test_golden_update_prints_what_it_wrote(capsys, folder):
     shutil.copytree("outage", "again")
     edit('"failed":5', '"failed":4')
     capsys.readouterr()
@@ -106,10 +107,10 @@ def test_an_update_says_what_it_wrote(capsys, folder):
     assert "again.golden.json: new\n" in out
     assert "outage.golden.json: changed\n" in out
     assert "failed 4 became 5" in out
-    assert out.endswith("2 golden files: 1 new, 1 changed, 0 left as they are\n")
+    assert out.endswith("2 golden files: 1 new, 1 changed, 0 unchanged\n")
     assert run(capsys, "golden", "check", ".")[0] == 0
     assert run(capsys, "golden", "update", ".")[1] == (
-        "2 golden files: 0 new, 0 changed, 2 left as they are\n"
+        "2 golden files: 0 new, 0 changed, 2 unchanged\n"
     )
 
 
@@ -125,7 +126,7 @@ def test_missing_and_unused_golden_files_fail(capsys, folder):
     assert out == "3 golden files: 0 the same, 0 different, 3 could not be checked\n"
 
 
-def test_one_that_is_broken_keeps_no_other_from_being_checked(capsys, folder):
+def test_broken_golden_file_does_not_stop_the_others(capsys, folder):
     shutil.copytree("outage", "a")
     Path("a.golden.json").write_text("{")
     capsys.readouterr()
@@ -134,7 +135,7 @@ def test_one_that_is_broken_keeps_no_other_from_being_checked(capsys, folder):
     assert err.startswith("recloser: a.golden.json: this is not a complete golden file: ")
 
 
-def test_the_future_a_torn_tail_and_damage_have_their_statuses(capsys, folder):
+def test_golden_check_has_statuses_for_later_versions_torn_tails_and_damage(capsys, folder):
     edit("golden/1", "golden/2")
     assert run(capsys, "golden", "check", ".")[0] == 5
     edit("golden/2", "golden/1")
@@ -146,7 +147,7 @@ def test_the_future_a_torn_tail_and_damage_have_their_statuses(capsys, folder):
     assert run(capsys, "golden", "check", ".")[0] == 3
 
 
-def test_nothing_is_rewritten_on_a_ci_server(capsys, folder, monkeypatch):
+def test_golden_update_is_refused_on_a_ci_server(capsys, folder, monkeypatch):
     edit('"failed":5', '"failed":4')
     before = Path("outage.golden.json").read_bytes()
     monkeypatch.setenv("CI", "true")
@@ -158,7 +159,7 @@ def test_nothing_is_rewritten_on_a_ci_server(capsys, folder, monkeypatch):
     assert run(capsys, "golden", "check", ".")[0] == 1
 
 
-def test_traffic_keeps_the_settings_it_was_given(capsys, folder):
+def test_golden_file_keeps_the_settings_of_imported_calls(capsys, folder):
     write_traffic(folder / "calls", "FFFFFF")
     settings = Path("breaker.toml")
     settings.write_text("failure_threshold = 2\n")
@@ -171,22 +172,22 @@ def test_traffic_keeps_the_settings_it_was_given(capsys, folder):
     assert (status, "failure_threshold: 2 became 3" in out) == (0, True)
 
 
-def test_replay_compares_with_a_golden_file_too(capsys, folder):
+def test_replay_compares_with_a_golden_file(capsys, folder):
     capsys.readouterr()
     golden = ("--golden", "outage.golden.json")
     status, out, _ = run(capsys, "replay", "outage", *golden)
-    assert (status, out.splitlines()[-1]) == (0, "as told in outage.golden.json")
+    assert (status, out.splitlines()[-1]) == (0, "equal to outage.golden.json")
     edit('"failed":5', '"failed":4')
     status, out, _ = run(capsys, "replay", "outage", *golden)
     assert status == 1
-    assert "it differs from outage.golden.json\ncalls of pay" in out
+    assert "differs from outage.golden.json\ncalls of pay" in out
     status, out, _ = run(capsys, "replay", "outage", *golden, "--json")
     assert (status, json.loads(out)["golden"]["equal"]) == (1, False)
     status, _, err = run(capsys, "replay", "outage", "--golden", "absent.golden.json")
     assert (status, err) == (2, "recloser: absent.golden.json: No such file or directory\n")
 
 
-def test_replay_drives_traffic_with_the_golden_file_s_settings(capsys, folder):
+def test_replay_drives_calls_with_the_settings_of_the_golden_file(capsys, folder):
     write_traffic(folder / "calls", "FFFFFF")
     run(capsys, "golden", "update", "calls", "--set", "failure_threshold=2")
     golden = ("--golden", "calls.golden.json")
@@ -200,12 +201,12 @@ def test_replay_drives_traffic_with_the_golden_file_s_settings(capsys, folder):
 @pytest.mark.parametrize(
     "command", [["golden"], ["golden", "check"], ["golden", "update"], ["diff"]]
 )
-def test_every_command_has_help(capsys, command):
+def test_help_begins_with_the_usage(capsys, command):
     status, out, _ = run(capsys, *command, "--help")
     assert (status, out.startswith("Usage: recloser")) == (0, True)
 
 
-def test_the_recordings_here_have_their_golden_files(capsys):
+def test_fixtures_agree_with_their_golden_files(capsys):
     status, out, err = run(capsys, "golden", "check", ROOT / "fixtures")
     assert (status, err) == (0, "")
     assert out.endswith("the same, 0 different\n")

@@ -36,17 +36,17 @@ def counts(text):
         ("json", json.dumps(NGINX | {"status": "499"}), [1, 0, 0, 1]),
     ],
 )
-def test_the_defaults_are_those_of_the_format(capsys, tmp_path, form, text, expected):
+def test_access_log_defaults_are_those_of_the_format(capsys, tmp_path, form, text, expected):
     status, out, _ = run(capsys, tmp_path, text, "--format", form, "--json")
     assert (status, counts(out)) == (0, expected)
 
 
-def test_what_the_user_names_comes_first(capsys, tmp_path):
+def test_failure_option_overrides_the_rules_of_the_format(capsys, tmp_path):
     status, out, _ = run(capsys, tmp_path, ENVOY, "--format", "envoy", "--failure", "UO", "--json")
     assert (status, counts(out)) == (0, [1, 0, 1, 0])
 
 
-def test_keys_say_where_roles_are(capsys, tmp_path):
+def test_key_option_names_the_keys_of_roles(capsys, tmp_path):
     text = json.dumps({"t": 1767225600, "ms": 5, "code": 500, "up": "bank", "status": "x"})
     keys = ["--key=start=t", "--key=duration_ms=ms", "--key=status=code", "--key=target=up"]
     status, out, _ = run(capsys, tmp_path, text, "--format", "json", *keys, "--json")
@@ -61,7 +61,7 @@ def test_keys_say_where_roles_are(capsys, tmp_path):
         (["--format", "json"], "no known format reads these lines"),
     ],
 )
-def test_what_can_not_be_is_said_in_one_line(capsys, tmp_path, options, why):
+def test_wrong_options_are_reported_in_one_line(capsys, tmp_path, options, why):
     status, _, err = run(capsys, tmp_path, ENVOY, *options)
     assert (status, err.count("\n")) == (2, 1)
     assert why in err

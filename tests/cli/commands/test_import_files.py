@@ -1,4 +1,4 @@
-"""``recloser import FILE…`` looks, says what it understood, and imports."""
+"""``recloser import FILE…`` recognises a trace, shows how it understands it, and imports it."""
 
 import gzip
 import json
@@ -61,7 +61,7 @@ def test_the_full_command_imports_the_same(capsys, tmp_path, trace):
     assert (again["failed"], again["calls"]) == (first["failed"], first["calls"])
 
 
-def test_the_full_command_works_where_start_end_and_duration_are_there(capsys, tmp_path):
+def test_the_full_command_works_for_a_trace_with_start_end_and_duration(capsys, tmp_path):
     path = tmp_path / "calls.csv"
     path.write_text("breaker,start_s,end_s,duration_s,outcome\na,1700000000,1700000002,1,ok\n")
     _, text, _ = run(capsys, path, "--json", "-o", tmp_path / "log")
@@ -83,7 +83,7 @@ def test_a_dry_run_writes_nothing(capsys, tmp_path, trace):
     assert list(tmp_path.iterdir()) == [trace]
 
 
-def test_a_dry_run_names_lines_that_can_not_be_read(capsys, tmp_path):
+def test_a_dry_run_shows_unreadable_lines(capsys, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(
         "start,target,status\n03/04/2021 10:00:00 UTC,a,200\n25/04/2021 10:00:00 UTC,a,200\n"
@@ -99,7 +99,7 @@ def test_a_dry_run_names_lines_that_can_not_be_read(capsys, tmp_path):
     ]
 
 
-def test_a_record_of_a_document_is_named_by_its_place(capsys, tmp_path):
+def test_unreadable_record_of_a_document_is_named_by_its_position(capsys, tmp_path):
     path = tmp_path / "a.json"
     path.write_text('[{"start_ms":"x","service":"a","status":200}]')
     status, _, err = run(capsys, path, "-o", tmp_path / "log")
@@ -115,20 +115,20 @@ def test_several_files_make_one_log(capsys, tmp_path, trace):
     assert json.loads(text)["calls"] == 6
 
 
-def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
+def test_truncated_file_is_imported_up_to_the_cut(capsys, tmp_path):
     many = "".join(LINES[0].replace("192.0.2.1", f"192.0.2.{n}") for n in range(10_000))
     path = tmp_path / "cut.gz"
     path.write_bytes(gzip.compress(many.encode())[:-2000])
     status, text, err = run(capsys, path, "--breaker", "all", "-o", tmp_path / "log", "--json")
     assert status == 3
-    assert f"{path}: it is cut: the compressed data ends too early; what stands before" in err
+    assert f"{path}: it is cut: the compressed data ends too early; everything before" in err
     assert 1000 < json.loads(text)["calls"] < 10_000
 
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--breaker", "{host}"], "name the log to write with -o LOG, or give --dry-run"),
+        (["--breaker", "{host}"], "name the log to write with -o LOG, or add --dry-run"),
         (["--dry-run"], "name its breaker with --breaker '{field}'; the fields are remote_addr"),
         (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; the fields are remote_addr"),
         (["--dry-run", "--format", "nope"], "there is no format 'nope'; the formats are apache-combined"),
@@ -140,7 +140,9 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
         (["--dry-run", "--breaker", "b", "--outcome", "nope"], "there is no field 'nope'"),
     ],
 )  # fmt: skip
-def test_what_is_missing_or_wrong_is_said_in_one_line(capsys, tmp_path, trace, arguments, word):
+def test_missing_and_wrong_options_are_reported_in_one_line(
+    capsys, tmp_path, trace, arguments, word
+):
     status, _, err = run(capsys, trace, *arguments)
     assert status == 2
     assert word in err
@@ -165,37 +167,37 @@ def test_formats_are_listed(capsys):
     assert "istio" in text
 
 
-def test_too_many_breakers_with_few_calls_are_warned_of(capsys, tmp_path):
+def test_many_breakers_with_few_calls_get_a_warning(capsys, tmp_path):
     path = tmp_path / "a.log"
     path.write_text("".join(LINES[0].replace("/home", f"/users/{n}") for n in range(150)))
     _, text, err = run(capsys, path, "--breaker", "{path}", "--dry-run")
     assert "150 breakers have 1.0 calls each, too few to open any: name fewer fields" in err
-    assert "give --group to take /users/123 for /users/{id}" in err
+    assert "add --group, which replaces /users/123 by /users/{id}" in err
     _, text, err = run(capsys, path, "--breaker", "{path}", "--group", "--dry-run")
     assert err == ""
     assert " /users/{id} " in text
     assert " --group " in text
 
 
-def test_what_is_no_call_is_counted_in_a_dry_run_too(capsys, tmp_path):
+def test_a_dry_run_counts_records_that_are_not_calls(capsys, tmp_path):
     path = tmp_path / "k6.csv"
     header = "metric_name,timestamp,metric_value,name,status\n"
     path.write_text(header + "http_reqs,1645006050,1.0,b,503\nhttp_req_duration,1645006050,1530.1,b,503\n")  # fmt: skip
     _, text, _ = run(capsys, path, "--dry-run")
-    assert "no calls: 1 with metric_name http_reqs" in text
+    assert "not calls: 1 with metric_name http_reqs" in text
     assert "2022-02-16T10:07:28.469900000Z  b        1.5301 s  failed (503)" in text
 
 
-def test_a_call_of_unknown_outcome_is_shown_as_that(capsys, tmp_path):
+def test_rejected_call_is_shown_with_an_unknown_outcome(capsys, tmp_path):
     path = tmp_path / "status0.csv"
     path.write_text("target,start_unix_nano,duration_ms,status\na,1730248323000000000,0,0\n")
     _, text, _ = run(capsys, path, "--dry-run")
     assert text.splitlines()[3].split()[-2:] == ["unknown", "(0)"]
 
 
-def test_a_value_that_no_call_has_is_named(capsys, trace):
+def test_outcome_that_no_call_has_is_noted(capsys, trace):
     _, _, err = run(capsys, trace, "--breaker", "b", "--failure", "tiemout", "--dry-run")
-    assert "no call has the value 'tiemout', which an option names" in err
+    assert "no call has the outcome 'tiemout', which an option names" in err
 
 
 CSV_OF_S = "breaker,start_s,outcome\na,1700000000,ok\n"
@@ -253,7 +255,7 @@ def test_the_help_of_import_shows_the_options_of_files(capsys):
     assert any(line.startswith("formats ") for line in lines)
 
 
-def test_labels_that_the_events_of_resilience4j_have_not_are_refused(capsys, tmp_path):
+def test_label_that_resilience4j_does_not_log_is_refused(capsys, tmp_path):
     path = tmp_path / "trace"
     path.write_text(format_named("resilience4j").sample.lstrip())
     status, _, err = run(capsys, "resilience4j", path, "-o", tmp_path / "log", "--label", "x")
@@ -281,8 +283,8 @@ def test_the_wrong_importer_says_what_the_file_is(capsys, tmp_path, trace, comma
 
 
 @pytest.mark.parametrize(("duration", "is_known"), [("duration_s", True), ("lasted", False)])
-def test_a_duration_that_is_not_known_is_named(capsys, tmp_path, duration, is_known):
+def test_unknown_durations_are_noted(capsys, tmp_path, duration, is_known):
     path = tmp_path / "calls.csv"
     path.write_text(f"breaker,start_s,{duration},outcome\na,1700000000,2,ok\n")
     _, text, _ = run(capsys, path, "--dry-run")
-    assert ("how long calls took is not known: each takes 0 s" in text) == (not is_known)
+    assert ("how long calls took is not known, so each takes 0 s" in text) == (not is_known)

@@ -1,4 +1,4 @@
-"""``recloser report``: a page where it is wanted, and nothing overwritten."""
+"""``recloser report`` writes a page, and overwrites nothing without ``--force``."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def run(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def test_the_page_is_written_and_what_is_in_it_told(capsys, tmp_path):
+def test_report_writes_a_page_and_prints_its_figures(capsys, tmp_path):
     page = tmp_path / "page.html"
     status, out, err = run(capsys, LOG, "-o", page)
     assert (status, err) == (0, "")
@@ -25,7 +25,7 @@ def test_the_page_is_written_and_what_is_in_it_told(capsys, tmp_path):
     assert page.read_text().startswith("<!doctype html>")
 
 
-def test_a_page_that_is_there_is_kept_unless_forced(capsys, tmp_path):
+def test_report_replaces_a_page_only_with_force(capsys, tmp_path):
     page = tmp_path / "page.html"
     page.write_text("mine")
     status, _, err = run(capsys, LOG, "-o", page)
@@ -39,13 +39,13 @@ def test_a_page_that_is_there_is_kept_unless_forced(capsys, tmp_path):
     assert page.stat().st_size > 1_000_000
 
 
-def test_a_dash_is_standard_output(capsys):
+def test_report_writes_to_standard_output(capsys):
     status, out, err = run(capsys, LOG, "-o", "-")
     assert (status, err) == (0, "")
     assert out.startswith("<!doctype html>")
 
 
-def test_without_the_plotting_library_one_line_says_what_to_install(capsys, tmp_path, monkeypatch):
+def test_report_without_the_plotting_library_names_the_extra(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     status, out, err = run(capsys, LOG, "-o", tmp_path / "page.html")
     assert (status, out) == (2, "")
@@ -56,7 +56,7 @@ def test_without_the_plotting_library_one_line_says_what_to_install(capsys, tmp_
 
 
 @pytest.mark.parametrize("arguments", [[LOG], ["absent", "-o", "x.html"]])
-def test_bad_usage_and_bad_input_have_a_status_of_their_own(capsys, arguments):
+def test_bad_usage_and_bad_input_have_status_2(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err

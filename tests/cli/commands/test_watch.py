@@ -1,4 +1,4 @@
-"""The live view in a terminal of its own."""
+"""``recloser watch`` in a pseudo-terminal, and off a terminal."""
 
 import fcntl
 import json
@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.cli import status_of
-from support import fail, succeed
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 
@@ -29,7 +29,7 @@ def log(tmp_path):
 
 
 class Terminal:
-    """A terminal of 24 lines with a program in it; what it shows is read as it comes."""
+    """A pseudo-terminal of 24 lines that runs a program; its output is read as it arrives."""
 
     def __init__(self, columns, *arguments):
         self.own, theirs = pty.openpty()
@@ -55,7 +55,7 @@ class Terminal:
         return self.process.returncode, err
 
 
-def test_it_follows_a_log_until_it_is_interrupted(log):
+def test_watch_follows_a_log_until_it_is_interrupted(log):
     breaker = CircuitBreaker("pay\x1b[31m", CircuitBreakerConfig(failure_threshold=3), log=log)
     succeed(breaker)
     log.flush()
@@ -71,7 +71,7 @@ def test_it_follows_a_log_until_it_is_interrupted(log):
     assert "pay\x1b" not in terminal.shown
 
 
-def test_no_line_is_wider_than_the_terminal(log):
+def test_watch_prints_no_line_wider_than_the_terminal(log):
     for n in range(40):
         breaker = CircuitBreaker(f"{n:02} " + "long" * 30, log=log)
         fail(breaker, 5 * (n < 3))
@@ -85,18 +85,18 @@ def test_no_line_is_wider_than_the_terminal(log):
     assert max(len(line) for line in screen.splitlines()) <= 80
 
 
-def test_off_a_terminal_it_shows_what_is_there_once(log, capsys):
+def test_watch_off_a_terminal_prints_once(log, capsys):
     fail(CircuitBreaker("b", log=log), 5)
     log.flush()
     assert status_of(["watch", str(log.path)]) == 0
     assert "1 breaker, 1 not closed" in capsys.readouterr().out
     assert status_of(["watch", str(log.path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert next(iter(told)) == "schema"
-    assert (told["schema"], told["breakers"][0]["state"]) == ("recloser.watch/1", "OPEN")
-    assert told["breakers"][0]["probe_in_ns"] > 0
+    found = json.loads(capsys.readouterr().out)
+    assert next(iter(found)) == "schema"
+    assert (found["schema"], found["breakers"][0]["state"]) == ("recloser.watch/1", "OPEN")
+    assert found["breakers"][0]["probe_in_ns"] > 0
 
 
-def test_a_folder_that_is_not_there_is_bad_input(capsys):
+def test_watch_of_a_missing_folder_is_bad_input(capsys):
     assert status_of(["watch", "absent"]) == 2
     assert capsys.readouterr().err == "recloser: absent: there is no such file or folder\n"

@@ -1,13 +1,13 @@
-"""``recloser whatif`` and ``recloser tune`` on the command line."""
+"""``recloser whatif`` and ``recloser tune``: outputs, settings and wrong uses."""
 
 import json
 import tomllib
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.cli import status_of
-from support import fail, succeed
 
 
 def run(capsys, *arguments):
@@ -45,17 +45,19 @@ def recorded(tmp_path, clock):
     return path
 
 
-def test_imported_traffic_is_set_beside_no_breaker_and_other_settings(capsys, traffic, tmp_path):
+def test_whatif_compares_imported_calls_with_no_breaker_and_other_settings(
+    capsys, traffic, tmp_path
+):
     other = tmp_path / "other.toml"
     other.write_text("failure_threshold = 3\n")
     status, out, err = run(capsys, "whatif", traffic, "--against", other)
     assert (status, err) == (0, "")
     assert out.startswith("400 calls on 2 breakers, 0 outcomes unknown (0.0 %)")
     assert str(other) in out
-    told = json.loads(run(capsys, "whatif", traffic, "--against", other, "--json")[1])
-    assert next(iter(told)) == "schema"
-    assert told["schema"] == "recloser.whatif/1"
-    none, ours, theirs = told["results"]
+    printed = json.loads(run(capsys, "whatif", traffic, "--against", other, "--json")[1])
+    assert next(iter(printed)) == "schema"
+    assert printed["schema"] == "recloser.whatif/1"
+    none, ours, theirs = printed["results"]
     assert none["total"]["let_through"] == {"low": 120, "high": 120}
     assert none["total"]["trips"]["low"] == 0
     for result in (ours, theirs):
@@ -65,12 +67,12 @@ def test_imported_traffic_is_set_beside_no_breaker_and_other_settings(capsys, tr
     assert theirs["total"]["let_through"]["low"] < ours["total"]["let_through"]["low"]
 
 
-def test_a_recorded_log_begins_with_its_own_settings_and_tells_ranges(capsys, recorded):
+def test_whatif_of_a_recorded_log_starts_from_its_settings_and_shows_ranges(capsys, recorded):
     status, out, _ = run(capsys, "whatif", recorded)
     assert status == 0
     assert "4 outcomes unknown (36.3 %)" in out
-    told = json.loads(run(capsys, "whatif", recorded, "--json")[1])
-    did, same = (result["total"] for result in told["results"])
+    printed = json.loads(run(capsys, "whatif", recorded, "--json")[1])
+    did, same = (result["total"] for result in printed["results"])
     assert did["trips"] == same["trips"] == {"low": 1, "high": 1}
     assert did["open_ns"] == same["open_ns"]
     assert did["lost"] == {"low": 0, "high": 4}
@@ -81,15 +83,15 @@ def test_a_recorded_log_begins_with_its_own_settings_and_tells_ranges(capsys, re
 
 
 @pytest.mark.parametrize("command", ["whatif", "tune"])
-def test_a_breaker_can_be_chosen(capsys, traffic, command):
-    told = json.loads(run(capsys, command, traffic, "--breaker", "x", "--json")[1])
-    assert told["calls"] == 200
+def test_breaker_option_leaves_one_breaker(capsys, traffic, command):
+    printed = json.loads(run(capsys, command, traffic, "--breaker", "x", "--json")[1])
+    assert printed["calls"] == 200
     status, _, err = run(capsys, command, traffic, "--breaker", "z")
     assert status == 2
     assert "no breaker 'z' has calls in this log; these have: x, y" in err
 
 
-def test_settings_of_other_libraries_are_taken(capsys, traffic, tmp_path):
+def test_config_from_reads_the_settings_of_other_libraries(capsys, traffic, tmp_path):
     path = tmp_path / "envoy.json"
     path.write_text('{"outlier_detection": {"consecutive_5xx": 3, "max_ejection_percent": 10}}')
     status, _, err = run(capsys, "whatif", traffic, "--config-from", path)
@@ -98,17 +100,17 @@ def test_settings_of_other_libraries_are_taken(capsys, traffic, tmp_path):
     assert run(capsys, "whatif", traffic, "--config-from", path, "--config", path)[0] == 2
 
 
-def test_tune_prints_what_can_be_pasted(capsys, traffic, tmp_path):
+def test_tune_prints_toml_and_writes_a_page(capsys, traffic, tmp_path):
     page = tmp_path / "front.html"
     status, out, err = run(
         capsys, "tune", traffic, "--grid", "failure_threshold=2..6", "--grid",
         "recovery_timeout_seconds=1,2.5", "-o", page,
     )  # fmt: skip
     assert status == 0
-    assert out.startswith("take failure_threshold=")
+    assert out.startswith("recommended: failure_threshold=")
     pasted = tomllib.loads(out[out.index("# to paste") :])
     config = CircuitBreakerConfig.from_mapping(pasted)
-    assert f"take failure_threshold={config.failure_threshold} " in out
+    assert f"recommended: failure_threshold={config.failure_threshold} " in out
     assert "front.html" in err
     text = page.read_text()
     assert "good calls lost" in text
@@ -116,12 +118,12 @@ def test_tune_prints_what_can_be_pasted(capsys, traffic, tmp_path):
     assert run(capsys, "tune", traffic, "-o", page)[0] == 2
 
 
-def test_tune_tells_all_as_json(capsys, traffic):
+def test_tune_as_json_has_all_candidates_of_the_front(capsys, traffic):
     out = run(capsys, "tune", traffic, "--budget", "10", "--json")[1]
-    told = json.loads(out)
-    assert next(iter(told)) == "schema"
-    assert told["tried"] == 10
-    assert told["recommended"]["settings"] in [one["settings"] for one in told["front"]]
+    printed = json.loads(out)
+    assert next(iter(printed)) == "schema"
+    assert printed["tried"] == 10
+    assert printed["recommended"]["settings"] in [one["settings"] for one in printed["front"]]
     assert out == run(capsys, "tune", traffic, "--budget", "10", "--json")[1]
 
 
@@ -141,7 +143,7 @@ def test_tune_tells_all_as_json(capsys, traffic):
         ("window.size=5", "needs a failure_rate"),
     ],
 )
-def test_a_grid_that_can_not_be_is_refused_in_one_line(capsys, traffic, grid, why):
+def test_wrong_grid_is_refused_in_one_line(capsys, traffic, grid, why):
     status, out, err = run(capsys, "tune", traffic, "--grid", grid)
     assert (status, out) == (2, "")
     assert why in err
@@ -149,7 +151,7 @@ def test_a_grid_that_can_not_be_is_refused_in_one_line(capsys, traffic, grid, wh
 
 
 @pytest.mark.parametrize("command", ["whatif", "tune"])
-def test_a_log_without_calls_is_told_so(capsys, tmp_path, clock, command):
+def test_log_without_calls_is_refused(capsys, tmp_path, clock, command):
     with EventLog(tmp_path / "empty", clock=clock) as log:
         CircuitBreaker("b", log=log)
     status, _, err = run(capsys, command, tmp_path / "empty")
@@ -157,12 +159,12 @@ def test_a_log_without_calls_is_told_so(capsys, tmp_path, clock, command):
     assert "there is no call in this log" in err
 
 
-def test_an_outage_that_has_not_ended_has_no_recovery_to_tell_of(capsys, tmp_path):
+def test_outage_that_has_not_ended_has_no_recovery_delay(capsys, tmp_path):
     trace = tmp_path / "trace.csv"
     trace.write_text("start_s,b,o\n" + "".join(f"{second},x,fail\n" for second in range(5)))
     log = tmp_path / "log"
-    told = ("--breaker", "{b}", "--start", "start_s", "--outcome", "o", "--failure", "fail")
-    assert run(capsys, "import", "csv", trace, "-o", log, *told)[0] == 0
+    printed = ("--breaker", "{b}", "--start", "start_s", "--outcome", "o", "--failure", "fail")
+    assert run(capsys, "import", "csv", trace, "-o", log, *printed)[0] == 0
     status, out, _ = run(capsys, "whatif", log)
     assert status == 0
     assert "no outage ended" in out

@@ -1,4 +1,4 @@
-"""``recloser why``: what it answers with, as text, JSON and Markdown."""
+"""``recloser why``: its answers as text, JSON and Markdown."""
 
 import json
 import re
@@ -6,12 +6,12 @@ import shlex
 
 import msgspec
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.audit.cause import Answer
 from recloser.cli import status_of
 from recloser.cli.render.why_markdown import escaped
-from support import fail, succeed
 
 HOSTILE = "<b>pay</b> | [x](http://e.invalid) `c` **b** ~~s~~ @ann #1 $x$ :tada: www.e.invalid\n\x1b[31m\u202e"
 
@@ -45,35 +45,35 @@ def facts(out):
     return re.findall(r"^(\S+(?: \S+)?)  +(\S.*?) *$", out, re.MULTILINE)
 
 
-def test_everything_asked_for_at_3_a_m_is_in_the_text(capsys, path):
+def test_why_prints_all_facts_about_a_trip(capsys, path):
     status, out, err = run(capsys, path)
     assert (status, err) == (0, "")
-    told = dict(facts(out))
+    shown = dict(facts(out))
     assert out.startswith("pay opened at 2000-01-01T00:01:30.000000000Z: 3 consecutive failures")
-    assert told["rule"] == "consecutive_failures, 3 of 3"
-    assert told["trip"] == "2 of 2, state_changed at seq 22, which ended epoch 4"
+    assert shown["rule"] == "consecutive_failures, 3 of 3"
+    assert shown["trip"] == "2 of 2, state_changed at seq 22, which ended epoch 4"
     assert ("evidence", "TimeoutError, 2 times, 0 ns") in facts(out)
     assert ("evidence", "OSError, 1 time, 5 ns") in facts(out)
-    assert told["minimal cause"] == (
+    assert shown["minimal cause"] == (
         "it would have stayed closed if any 1 of these 3 calls had succeeded"
     )
-    assert told["nearest setting"] == "failure_threshold = 4 (it was 3)"
-    assert told["cost"] == "1 call rejected, 2 probes"
-    assert told["closed"] == "30.000 s later, at 2000-01-01T00:02:00.000000000Z, by recover"
-    assert told["backoff"] == ("opening 1 since it was last closed, 3 in all; cooldown 30.000 s")
-    assert told["earlier"].startswith("1 trip, the last 1 min 30 s before")
-    assert "No effect on the breaker: it decides by the monotonic clock only" in told["clock"]
-    assert told["operator"].endswith("(seq 15) by ann: the bank is back")
+    assert shown["nearest setting"] == "failure_threshold = 4 (it was 3)"
+    assert shown["cost"] == "1 call rejected, 2 probes"
+    assert shown["closed"] == "30.000 s later, at 2000-01-01T00:02:00.000000000Z, by recover"
+    assert shown["backoff"] == ("opening 1 since it was last closed, 3 in all; cooldown 30.000 s")
+    assert shown["earlier"].startswith("1 trip, the last 1 min 30 s before")
+    assert "No effect on the breaker: it decides by the monotonic clock only" in shown["clock"]
+    assert shown["operator"].endswith("(seq 15) by ann: the bank is back")
 
 
-def test_the_last_line_tells_it_again(capsys, path):
+def test_command_in_the_last_line_of_why_repeats_the_answer(capsys, path):
     _, out, _ = run(capsys, path, "--trip", 1)
     again = shlex.split(out.splitlines()[-1].removeprefix("again: "))
     assert again[:3] == ["recloser", "why", str(path)]
     assert run(capsys, *again[2:])[1] == out
 
 
-def test_several_trips_are_told_one_after_the_other(capsys, path):
+def test_why_explains_several_trips_in_the_order_asked(capsys, path):
     _, out, _ = run(capsys, path, "--trip", 2, "--trip", 1)
     assert [line.split(":")[-1] for line in out.splitlines() if " opened at " in line] == [
         " 3 consecutive failures reached the threshold of 3"
@@ -82,7 +82,7 @@ def test_several_trips_are_told_one_after_the_other(capsys, path):
     assert [cause["trip"] for cause in json.loads(out)["causes"]] == [1, 2]
 
 
-def test_a_moment_is_answered_with_the_state_and_the_trip_it_rests_on(capsys, path):
+def test_why_at_a_time_explains_the_state_and_its_trip(capsys, path):
     _, out, _ = run(capsys, path, "--at", "+10s")
     assert out.startswith("pay was OPEN at 2000-01-01T00:00:10.000000000Z: it had opened")
     assert ("rule", "cooldown: 20.000 s left") in facts(out)
@@ -95,7 +95,7 @@ def test_a_moment_is_answered_with_the_state_and_the_trip_it_rests_on(capsys, pa
     assert "opened at" not in out
 
 
-def test_the_json_is_of_the_schema_that_is_printed(capsys, path):
+def test_why_as_json_conforms_to_the_json_schema(capsys, path):
     for arguments in ([], ["--at", "+10s"], ["--trip", "all"]):
         _, out, _ = run(capsys, path, "--json", *arguments)
         assert next(iter(json.loads(out).items())) == ("schema", "recloser.why/1")
@@ -110,7 +110,7 @@ def test_the_json_is_of_the_schema_that_is_printed(capsys, path):
     assert {"MinimalCause", "Prevention", "Cost", "ClockHealth", "OperatorAct"} <= set(defined)
 
 
-def test_the_markdown_is_a_heading_and_tables(capsys, path):
+def test_why_as_markdown_is_a_heading_and_tables(capsys, path):
     _, out, _ = run(capsys, path, "--markdown")
     assert out.startswith(
         "### pay opened at 2000-01-01T00:01:30.000000000Z: 3 consecutive failures"
@@ -121,7 +121,7 @@ def test_the_markdown_is_a_heading_and_tables(capsys, path):
     assert run(capsys, path, "--markdown", "--at", "+70s")[1].startswith("### pay was CLOSED at ")
 
 
-def test_hostile_names_are_inert_in_text_and_in_markdown(capsys, tmp_path, clock):
+def test_hostile_names_are_escaped_in_text_and_in_markdown(capsys, tmp_path, clock):
     with EventLog(tmp_path / "log", clock=clock) as log:
         breaker = CircuitBreaker(HOSTILE, CircuitBreakerConfig(failure_threshold=1), log=log)
         breaker.after_failure(breaker.before_call().permit, HOSTILE)
@@ -133,11 +133,11 @@ def test_hostile_names_are_inert_in_text_and_in_markdown(capsys, tmp_path, clock
     _, out, _ = run(capsys, tmp_path / "log", "--markdown")
     rows = [line for line in out.splitlines() if line.startswith("| ")]
     assert {line.count("|") for line in rows} <= {3, 7}
-    told = re.sub(r"&#\d+;", "", out.partition("Again:")[0])
-    assert not re.search(r"[<>`*~@$]|\]\(|\[x|www\.|:tada|#1|http:", told)
+    shown = re.sub(r"&#\d+;", "", out.partition("Again:")[0])
+    assert not re.search(r"[<>`*~@$]|\]\(|\[x|www\.|:tada|#1|http:", shown)
 
 
-def test_markdown_escapes_what_a_renderer_would_take_for_more_than_text():
+def test_markdown_escapes_characters_that_begin_markup():
     assert escaped("a_b 12:30:45 call_failed x.y") == "a_b 12:30:45 call_failed x.y"
     assert escaped("_a_ *b*") == "&#95;a&#95; &#42;b&#42;"
     assert escaped("https://x") == "https&#58;//x"
@@ -154,13 +154,13 @@ def test_markdown_escapes_what_a_renderer_would_take_for_more_than_text():
         (["--trip", "-3"], "'pay' has trips 1 to 2; there is no trip -3"),
     ],
 )
-def test_what_can_not_be_answered_is_bad_input_and_says_so(capsys, path, arguments, said):
+def test_question_without_an_answer_is_bad_input(capsys, path, arguments, said):
     status, out, err = run(capsys, path, *arguments)
     assert (status, out) == (2, "")
     assert said in err
 
 
-def test_the_route_of_imported_traffic_is_told(capsys, tmp_path):
+def test_why_shows_the_labels_of_imported_calls(capsys, tmp_path):
     trace = tmp_path / "trace.csv"
     rows = [f"{n},1,b,{'fail' if n < 3 else 'ok'},/pay/{n % 2}" for n in range(9)]
     trace.write_text("\n".join(["start_s,took_ms,target,outcome,route", *rows]) + "\n")

@@ -1,4 +1,4 @@
-"""What is printed is safe, whatever it is made of."""
+"""Printing: hostile text is escaped, and progress is shown only on a terminal."""
 
 import contextlib
 import fcntl
@@ -12,10 +12,11 @@ import sys
 import termios
 
 import pytest
+from breaker_calls import succeed
+from log_files import write_traffic
 
 from recloser import CircuitBreaker, EventLog, ManualClock
-from recloser.cli.render.terminal import counted, duration, printable
-from support import succeed, write_traffic
+from recloser.core.formatting import duration, printable, quantity
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ from support import succeed, write_traffic
         ("[bold]x[/]", "[bold]x[/]"),
     ],
 )
-def test_what_could_steer_a_terminal_is_shown_escaped(text, shown):
+def test_characters_that_steer_a_terminal_are_escaped(text, shown):
     assert printable(text) == shown
 
 
@@ -47,21 +48,21 @@ def test_what_could_steer_a_terminal_is_shown_escaped(text, shown):
         (7_322_000_000_000, "2 h 02 min 02 s"),
     ],
 )
-def test_durations_are_in_the_unit_that_fits(ns, text):
+def test_duration_is_formatted_in_the_unit_that_fits(ns, text):
     assert duration(ns) == text
 
 
-def test_numbers_agree_with_their_nouns():
-    assert counted(1, "call") == "1 call"
-    assert counted(1024, "call") == "1,024 calls"
-    assert counted(2, "witness", "witnesses") == "2 witnesses"
+def test_quantity_uses_the_plural_except_for_one():
+    assert quantity(1, "call") == "1 call"
+    assert quantity(1024, "call") == "1,024 calls"
+    assert quantity(2, "witness", "witnesses") == "2 witnesses"
 
 
 RECLOSER = (sys.executable, "-c", "from recloser.cli import run; run()")
 
 
 def on_a_terminal(arguments, folder):
-    """What a command prints, and what it shows on a terminal that is its standard error."""
+    """Run a command with a terminal as standard error; returns standard output and what it shows."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     process = subprocess.Popen(
@@ -81,8 +82,8 @@ def on_a_terminal(arguments, folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
-def test_replay_shows_on_a_terminal_how_far_it_has_come_how_fast_and_how_long_it_takes(tmp_path):
-    """The bytes are those on disk, so that compressed segments do not mislead."""
+def test_replay_shows_progress_rate_and_time_left_on_a_terminal(tmp_path):
+    """Progress is measured in bytes on disk, which is right for compressed segments too."""
     clock = ManualClock()
     with EventLog(tmp_path / "log", clock=clock, durability="memory", segment_bytes=100_000) as log:
         breaker = CircuitBreaker("b", log=log)
@@ -102,7 +103,7 @@ def test_replay_shows_on_a_terminal_how_far_it_has_come_how_fast_and_how_long_it
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
-def test_replay_of_traffic_shows_that_it_is_read_and_that_it_drives(tmp_path):
+def test_replay_of_imported_calls_shows_progress_of_both_stages(tmp_path):
     write_traffic(tmp_path / "calls", "FFSSF" * 1000, every_ns=10**8)
     status, _, shown = on_a_terminal(["replay", "calls"], tmp_path)
     assert status == 0
@@ -112,7 +113,7 @@ def test_replay_of_traffic_shows_that_it_is_read_and_that_it_drives(tmp_path):
     assert re.search(r"driving .*\d+% .*\d calls/s", shown)
 
 
-def test_nothing_is_shown_off_a_terminal(tmp_path):
+def test_no_progress_is_shown_off_a_terminal(tmp_path):
     write_traffic(tmp_path / "calls", "FFSSF" * 10)
     done = subprocess.run(
         [*RECLOSER, "replay", "calls"],

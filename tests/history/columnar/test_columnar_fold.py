@@ -92,7 +92,7 @@ def test_adversarial_log_has_one_history_in_both_formats(
     with mock.patch.object(engine, "_fold_singly", None):
         by_line, by_column = replay(lines), replay(columns)
     assert by_column.engine == "columns"
-    assert by_column.because is None
+    assert by_column.engine_reason is None
     for by_rows in (by_line, by_column):
         assert by_rows.edges == by_event.edges
         assert by_rows.snapshots == by_event.snapshots

@@ -2,8 +2,8 @@
 
 import pytest
 from import_support import imported
-
 from observed_calls import ObservedCall
+
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from import_support import calls_and_unreadable, imported, ready
-
 from observed_calls import ObservedCall
+
 from recloser import Outcome
 from recloser.core.events import REFUSED
 from recloser.errors import ImportTraceError

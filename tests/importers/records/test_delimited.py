@@ -2,8 +2,8 @@
 
 import pytest
 from import_support import imported, ready
-
 from observed_calls import ObservedCall
+
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 from recloser.importers.detection.format_opening import guess_delimiter

@@ -83,7 +83,7 @@ def test_records_that_where_leaves_out_are_counted(capsys, tmp_path):
     (tmp_path / "trace").write_text(CSV)
     words = ["import", str(tmp_path / "trace"), "-o", str(tmp_path / "log"), "--where", "note"]
     assert status_of(words) == 0
-    assert "no calls: 1 not selected by --where" in capsys.readouterr().out
+    assert "not calls: 1 not selected by --where" in capsys.readouterr().out
 
 
 def test_record_for_which_an_expression_fails_is_unreadable(tmp_path):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from import_support import all_of
-
 from observed_calls import ObservedCall
+
 from recloser import Outcome
 
 START = 1_767_225_600 * 10**9

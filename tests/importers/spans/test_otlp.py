@@ -4,9 +4,9 @@ import json
 
 import pytest
 from import_support import all_of, imported, ready
+from observed_calls import ObservedCall
 from span_support import START, lines, pairs, resource, span, traces
 
-from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from import_support import all_of, ready
-
 from observed_calls import ObservedCall
+
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 

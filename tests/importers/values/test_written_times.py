@@ -143,7 +143,7 @@ def test_import_notes_times_that_occurred_twice(capsys, tmp_path):
     path.write_text("start,target,status\n2021-10-31 02:30:00,a,200\n")
     words = ["import", str(path), "-o", str(tmp_path / "log"), "--zone", "Europe/Berlin"]
     assert status_of(words) == 0
-    assert "2021-10-31 02:30:00 came twice in the zone" in capsys.readouterr().err
+    assert "2021-10-31 02:30:00 occurred twice in the zone" in capsys.readouterr().err
     assert (
         ready(tmp_path, "start,target,status\n2021-10-30 02:30:00,a,200\n").mapper.ambiguous_time
         is None

@@ -1,19 +1,23 @@
-"""``recloser diff``: where two histories part."""
+"""``recloser diff``: how two histories differ."""
 
 import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import click
 from attrs import frozen
 
 from recloser import cli
-from recloser.cli.options import json_option, log_path, noted
-from recloser.cli.render.differences import Line, comparison_data, lines_of, print_lines
-from recloser.cli.render.terminal import note, print_json, printable
+from recloser.cli.log_input import log_path, note_tail
+from recloser.cli.options import examples, json_option
+from recloser.cli.render.differences import Line, lines_of, print_lines
+from recloser.cli.render.schemas.history_schemas import diff_object
+from recloser.cli.render.terminal import note, print_json
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Event
+from recloser.core.formatting import printable
 from recloser.core.settings import read_settings
 from recloser.golden.golden_file import read_golden
 from recloser.golden.golden_pairs import config_in
@@ -22,17 +26,32 @@ from recloser.history.engine import is_traffic, replay
 from recloser.history.summary import HistorySummary, summarize
 from recloser.log.reader import LogReader
 
+_MOST_CONFIGS: Final = 2
+
 
 @frozen
 class _Side:
-    """One of the two histories, under the name that it is shown with."""
+    """One of the two histories.
+
+    Attributes:
+        name: The name that it is shown with.
+        outline: What is compared.
+        events: The events of the log; None for a golden file.
+    """
 
     name: str
     outline: HistorySummary
     events: Iterable[Event] | None
 
 
-@click.command(short_help="Say where two histories part.")
+@click.command(
+    short_help="Compare two histories, or one trace under two configurations.",
+    epilog=examples(
+        "recloser diff calls calls.golden.json",
+        "recloser diff calls --set failure_threshold=3",
+        "recloser diff calls --config old.toml --config new.toml",
+    ),
+)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="[B]", required=False)
 @click.option(
@@ -41,14 +60,15 @@ class _Side:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Settings for imported traffic, in TOML or JSON; twice where there is no B.",
+    help="A TOML or JSON file with the settings of the breakers that imported calls drive. Without B "
+    "it can be given twice, for the two configurations.",
 )
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="One setting for imported traffic, after the file; repeatable.",
+    help="One setting, such as failure_threshold=3, applied after the file. Can be repeated.",
 )
 @json_option
 def command(
@@ -59,13 +79,16 @@ def command(
     assignments: Sequence[str],
     as_json: bool,
 ) -> int:
-    """Say where the histories A and B part: the edges that differ, by how much, the first event.
+    """Show how the histories A and B differ: the edges, by how much, and the first event.
 
-    Each is a log, - for standard input, or a golden file, in any order. Imported traffic is driven
-    with the settings given, else with those in the golden file.
+    A and B are each a log, a golden file, or - for standard input. Imported calls drive breakers
+    with the settings given, else with those in the golden file, else with the defaults.
 
-    Without B, A is imported traffic under two configurations: the first --config, or the defaults,
-    against the second, or the same, with every --set on top.
+    Without B, A must hold imported calls, which drive breakers under two configurations: the first
+    --config, or the defaults, against the second --config, or the same one, with every --set
+    applied.
+
+    Exit status: 1 the histories differ.
     """
     with ExitStack() as stack:
         if second is None:
@@ -84,14 +107,7 @@ def command(
             new_events=new.events,
         )
     if as_json:
-        print_json(
-            {
-                "schema": "recloser.diff/1",
-                "old": old.name,
-                "new": new.name,
-                **comparison_data(comparison),
-            }
-        )
+        print_json(diff_object(old.name, new.name, comparison))
     elif comparison:
         print_lines(
             (Line(f"--- {printable(old.name)}", "old"), Line(f"+++ {printable(new.name)}", "new"))
@@ -105,7 +121,9 @@ def command(
 def _under_two(
     path: Path, name: str, config_paths: Sequence[Path], assignments: Sequence[str]
 ) -> Sequence[_Side]:
-    if len(config_paths) + bool(assignments) == 0 or len(config_paths) > 2:  # noqa: PLR2004  # a pair
+    """One log of imported calls under two configurations."""
+    is_one_configuration = not config_paths and not assignments
+    if is_one_configuration or len(config_paths) > _MOST_CONFIGS:
         raise click.UsageError(
             "give B, or one or two --config and any --set: the same traffic under two configurations"
         )
@@ -113,11 +131,11 @@ def _under_two(
         raise click.UsageError("a golden file has no traffic: give B, or the log beside it")
     base = config_paths[0] if config_paths else None
     second_base = config_paths[-1] if config_paths else None
-    told = " ".join(f"--set {shlex.quote(assignment)}" for assignment in assignments)
+    options = " ".join(f"--set {shlex.quote(assignment)}" for assignment in assignments)
     old = _side(path, f"{name} under {base or 'the defaults'}", read_settings(base))
     new = _side(
         path,
-        f"{name} under {' '.join(filter(None, (str(second_base or 'the defaults'), told)))}",
+        f"{name} under {' '.join(filter(None, (str(second_base or 'the defaults'), options)))}",
         read_settings(second_base, assignments),
     )
     return old, new
@@ -129,6 +147,7 @@ def _of_two(
     config_paths: Sequence[Path],
     assignments: Sequence[str],
 ) -> Sequence[_Side]:
+    """Two logs or golden files."""
     if len(config_paths) > 1:
         raise click.UsageError("two logs are driven with one configuration: give one --config")
     goldens = [read_golden(path) if _is_golden(path) else None for path in paths]
@@ -145,17 +164,18 @@ def _of_two(
             settings = config_in(other)
         sides.append(_side(path, name, settings if is_traffic(LogReader(path)) else None))
     if config is not None and all(side.outline.driven_with is None for side in sides):
-        note("the settings given drive nothing: neither is imported traffic")
+        note("the settings given have no effect: neither history is that of imported traffic")
     return sides
 
 
 def _side(path: Path, name: str, config: CircuitBreakerConfig | None) -> _Side:
-    """A log's history; settings that are given for a log that breakers wrote are refused."""
+    """Replay a log; settings for a log that breakers wrote are refused."""
     if config is None and is_traffic(LogReader(path)):
         config = CircuitBreakerConfig()
-    history = noted(path, replay(path, config=config))
+    history = replay(path, config=config)
+    note_tail(path, history.tail)
     for difference in history.differences[:1]:
-        note(f"{name}: its history parts at seq {difference.seq} from what was witnessed live")
+        note(f"{name}: at seq {difference.seq} its history differs from what was recorded live")
     return _Side(name, summarize(history, config), history.events)
 
 

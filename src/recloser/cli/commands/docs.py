@@ -1,4 +1,4 @@
-"""``recloser docs``: the documentation, in the terminal."""
+"""``recloser docs``: the pages of the documentation."""
 
 import difflib
 import sys
@@ -8,13 +8,17 @@ from importlib.resources.abc import Traversable
 
 import click
 
-from recloser.cli.options import json_option
+from recloser.cli.options import examples, json_option
+from recloser.cli.render.schemas.log_schemas import docs_page_object, docs_topics_object
 from recloser.cli.render.terminal import print_json, print_table, print_text, results
 
-_CLOSE = 0.5
+_SIMILARITY = 0.5  # from which on a topic is suggested; 1 is the same text
 
 
-@click.command(short_help="Show the documentation.")
+@click.command(
+    short_help="Show a page of the documentation.",
+    epilog=examples("recloser docs", "recloser docs getting-started"),
+)
 @click.argument("topic", metavar="[TOPIC]", required=False)
 @json_option
 def command(*, topic: str | None, as_json: bool) -> None:
@@ -28,7 +32,7 @@ def command(*, topic: str | None, as_json: bool) -> None:
     page = _page_on(topic)
     text = page.read_text(encoding="utf-8")
     if as_json:
-        print_json({"schema": "recloser.docs/1", "topic": _topic(page), "text": text})
+        print_json(docs_page_object(_topic(page), text))
     elif sys.stdout.isatty():
         from rich.markdown import Markdown
 
@@ -40,8 +44,7 @@ def command(*, topic: str | None, as_json: bool) -> None:
 def _list(*, as_json: bool) -> None:
     topics = [(_topic(page), _title(page)) for page in _pages()]
     if as_json:
-        listed = [{"topic": topic, "title": title} for topic, title in topics]
-        print_json({"schema": "recloser.docs/1", "topics": listed})
+        print_json(docs_topics_object(topics))
         return
     print_table(("topic", "title"), topics)
     print_text("\nrecloser docs TOPIC shows a page.")
@@ -52,7 +55,7 @@ def _page_on(topic: str) -> Traversable:
     wanted = topic.lower().removesuffix(".md").replace("_", "-").replace(" ", "-")
     if wanted in pages:
         return pages[wanted]
-    near = difflib.get_close_matches(wanted, pages, cutoff=_CLOSE)
+    near = difflib.get_close_matches(wanted, pages, cutoff=_SIMILARITY)
     near += [name for name in pages if wanted in name and name not in near]
     hint = f"did you mean {' or '.join(near)}?" if near else "recloser docs lists the topics"
     raise click.UsageError(f"there is no topic {topic!r}: {hint}")
@@ -76,5 +79,5 @@ def _title(page: Traversable) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """The text without the comments that only tests of the documentation read."""
+    """Remove the comments, which are meant for the tests of the documentation."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("<!-- "))

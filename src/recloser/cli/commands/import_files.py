@@ -1,4 +1,4 @@
-"""``recloser import FILE…``: looks at traces, says how it understands them, and imports them."""
+"""``recloser import FILE…``: recognises traces, shows how it understands them, and imports them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +9,15 @@ import attrs
 import click
 
 from recloser import cli
+from recloser.cli.commands.import_options import (
+    labels_option,
+    out_option,
+    producers_option,
+    size_of,
+    slow_ns_of,
+    slow_option,
+    unreadable_option,
+)
 from recloser.cli.options import json_option
 from recloser.cli.render.import_report import (
     Sampled,
@@ -20,11 +29,9 @@ from recloser.cli.render.import_report import (
     roles_from,
     warn_of_many_breakers,
 )
-from recloser.cli.render.terminal import note, print_table, print_text, stages_progress
-from recloser.core.validation import MAX_SECONDS, nanoseconds
-from recloser.errors import ConfigError, ImportTraceError
+from recloser.cli.render.terminal import note, print_text, stages_progress
+from recloser.errors import ImportTraceError
 from recloser.importers.call_log import ImportSummary
-from recloser.importers.formats.format_description import all_formats
 from recloser.importers.import_request import ImportRequest
 from recloser.importers.input.input_paths import input_files
 from recloser.importers.input.inputs import Inputs
@@ -32,140 +39,163 @@ from recloser.importers.mapping.call_options import CallOptions
 from recloser.importers.outcomes.outcome_rules import UserRules, Verdict
 from recloser.importers.trace_import import TraceImport
 from recloser.importers.values.written_times import DateOrder
-from recloser.log.listing import errors_of
 
 _FIELD = "FIELD[:UNIT]"
 
 
-@click.command("files", hidden=True)
+@click.command("files", hidden=True, short_help="Files whose format is recognised.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@out_option(required=False)
 @click.option(
-    "-o",
-    "out",
-    type=click.Path(path_type=Path),
-    metavar="LOG",
-    help="The folder to write the log to; it must not exist.",
+    "--dry-run", is_flag=True, help="Show how the files are understood, and write nothing."
 )
-@click.option("--dry-run", is_flag=True, help="Say how the files are understood; write nothing.")
-@click.option("--format", "format_", metavar="NAME", help="A format; see: recloser import formats.")
+@click.option(
+    "--format",
+    "format_",
+    metavar="NAME",
+    help="The format, as recloser import formats lists it; by default, it is recognised.",
+)
 @click.option(
     "--log-format",
     metavar="STRING",
-    help="The format string of nginx, Apache, Envoy or HAProxy, as its configuration has it.",
+    help="The format string of an access log, copied from the configuration of nginx, Apache, Envoy "
+    "or HAProxy.",
 )
 @click.option(
     "--regex",
     metavar="PATTERN",
-    help="A regular expression that is searched for in each line; its named groups are the fields.",
+    help="A regular expression to search for in each line; its named groups, such as "
+    "(?P<status>[0-9]+), are the fields.",
 )
 @click.option(
     "--unwrap",
     multiple=True,
     metavar="NAME",
-    help="What stands around each line, as cri or field:message; none for nothing; repeatable.",
+    help="What wraps each line, such as cri, or field:message for a JSON field that holds the line; "
+    "none for nothing. By default it is recognised; can be repeated.",
 )
 @click.option(
     "--records",
     metavar="PATH",
-    help="Where the array of records stands in a JSON document, as log.entries.",
+    help="The path of the array of records in a JSON document, such as log.entries.",
 )
 @click.option(
     "--header",
     metavar="NAME,NAME...",
-    help="The names of the columns of delimited text, where the file has none.",
+    help="The names of the columns of delimited text that has no header row.",
 )
 @click.option(
     "--where",
     metavar="EXPRESSION",
-    help="Take only records for which this is true, in JMESPath, as \"status == '502'\".",
+    help="Import only the records for which this JMESPath expression is true, such as "
+    "\"status == '502'\".",
 )
 @click.option(
-    "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
+    "--breaker",
+    metavar="TEMPLATE",
+    help="The name of a call's breaker, made from the fields of the call, such as "
+    "'{caller}->{target}'; by default, the template of the format.",
 )
-@click.option("--group", "is_grouped", is_flag=True, help="Take /users/123 in it for /users/{id}.")
-@click.option("--start", metavar=_FIELD, help="When a call started.")
-@click.option("--end", metavar=_FIELD, help="When it ended.")
-@click.option("--duration", metavar=_FIELD, help="How long it took, as request_time:s.")
+@click.option(
+    "--group",
+    "is_grouped",
+    is_flag=True,
+    help="Replace numbers and ids in the names of breakers, so that /users/123 becomes /users/{id}.",
+)
+@click.option(
+    "--start",
+    metavar=_FIELD,
+    help="The field with the time a call started, such as ts:ms. The units are s, ms, us and ns; "
+    "without one, the unit is recognised.",
+)
+@click.option("--end", metavar=_FIELD, help="The field with the time a call ended.")
+@click.option(
+    "--duration",
+    metavar=_FIELD,
+    help="The field with the time a call took, such as request_time:s.",
+)
 @click.option(
     "--zone",
     metavar="NAME",
-    help="The zone of times that name none, as Europe/Berlin. Of a time that comes twice when clocks "
-    "are set back, the first is taken, and noted; one that is left out is not read.",
+    help="The time zone of times that name none, such as Europe/Berlin. A time that occurs twice, when "
+    "clocks are set back, is taken as the first, which is noted; a time that clocks skip can't be read.",
 )
 @click.option(
     "--dates",
     type=click.Choice(["month-first", "day-first"]),
-    help="What comes first in a date such as 03/04/2021.",
+    help="Whether the month or the day comes first in dates such as 03/04/2021.",
 )
 @click.option(
     "--decimal",
     type=click.Choice([".", ","]),
-    help="What stands before the decimals of a number, where the files do not show it.",
+    help="The decimal mark of numbers such as 1,234, if the files do not show which it is.",
 )
-@click.option("--outcome", metavar="FIELD", help="What says how a call ended.")
-@click.option("--error", metavar="FIELD", help="What names a failure; by default its outcome.")
+@click.option(
+    "--outcome",
+    metavar="FIELD",
+    help="The field that says how a call ended, which --failure, --success and --ignore refer to.",
+)
+@click.option(
+    "--error",
+    metavar="FIELD",
+    help="The field with the name of a failure; by default, the outcome.",
+)
 @click.option(
     "--failure",
     "failures",
     multiple=True,
     metavar="VALUE",
-    help="What counts as failed: a value, 5xx, 500-599 or timeout*; repeatable.",
+    help="An outcome that counts as failed: a value, or a pattern such as 5xx, 500-599 or timeout*; "
+    "can be repeated.",
 )
 @click.option(
     "--success",
     "successes",
     multiple=True,
     metavar="VALUE",
-    help="What counts as succeeded; repeatable.",
+    help="An outcome that counts as succeeded, written as for --failure; can be repeated.",
 )
-@click.option("--ignore", "ignored", multiple=True, metavar="VALUE", help="What counts as neither.")
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="VALUE",
+    help="An outcome that counts as neither, written as for --failure; can be repeated.",
+)
 @click.option(
     "--unknown",
     type=click.Choice(["failed", "succeeded", "ignored"]),
-    help="What calls are taken for that no rule names; more than 1 % of them are refused otherwise.",
+    help="What an outcome counts as that no rule names; without this option, an import with more "
+    "than 1 % of such calls is refused.",
 )
-@click.option(
-    "--slow",
-    "slow_seconds",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="A success that took longer counts as failed.",
-)
-@click.option(
-    "--label", "labels", multiple=True, metavar="FIELD", help="A field to keep; repeatable."
-)
-@click.option("--producers", is_flag=True, help="In spans, count sent messages as calls too.")
-@click.option(
-    "--unreadable",
-    "shown",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="How many of the lines that can't be read to show; 0 shows up to 1000.",
-)
+@slow_option
+@labels_option
+@producers_option
+@unreadable_option
 @json_option
 def command(
     *,
     files: Sequence[str],
     out: Path | None,
     dry_run: bool,
-    shown: int,
+    limit: int,
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Look at traces, say how they are understood, and import them as one log.
+    """Recognise traces, show how they are understood, and import them as one log.
 
     FILE may be a folder, a pattern, or a piece of a rotated log, and packed as gzip, zstd, bz2, xz,
     zip or tar; - is standard input.
-    """  # fmt: skip
+    """
     if out is None and not dry_run:
-        raise ImportTraceError("name the log to write with -o LOG, or give --dry-run")
+        raise ImportTraceError("name the log to write with -o LOG, or add --dry-run")
     request = request_of(**given)
     target = str(out or "LOG")
     found = input_files(files)
     with stages_progress(files[0], sum(map(size_of, found))) as stages:
-        ready = TraceImport(Inputs(found, None if stages is None else stages.read), request)
+        ready = TraceImport(
+            Inputs(found, None if stages is None else stages.advance_reading), request
+        )
         sampled = Sampled()
         summary: ImportSummary | None = None
         if dry_run or out is None:
@@ -179,26 +209,19 @@ def command(
     if not as_json:
         print_understood(ready, sampled.first)
         print_text(full)
-    extra = {"command": full, "calls_seen": [attrs.asdict(each) for each in sampled.first]}
-    report(summary, ready, out=target, shown=shown, extra=extra if as_json else None)
+    more = {"command": full, "calls_seen": [attrs.asdict(each) for each in sampled.first]}
+    report(summary, ready, out=target, limit=limit, as_json=as_json, more=more)
     read = summary or sampled.summary
     if summary is None:
-        print_unreadable(read, shown)
+        print_unreadable(read, limit)
         if not as_json:
             print_skipped(read)
     warn_of_many_breakers(read, is_grouped=bool(given["is_grouped"]))
     for value in ready.classifier.unused():
-        note(f"no call has the value {value!r}, which an option names")
+        note(f"no call has the outcome {value!r}, which an option names")
     if dry_run:
         ready.classifier.check_unknown()
     return cli.DAMAGED if ready.cuts or read.unread else 0
-
-
-@click.command("formats", short_help="The formats that import knows.")
-def formats() -> None:
-    """List the formats that import knows, for its option --format."""
-    listed = [each for each in all_formats() if not each.is_abstract]
-    print_table(["format", "what it is"], [(each.name, each.title) for each in listed])
 
 
 def request_of(
@@ -228,7 +251,7 @@ def request_of(
     labels: Sequence[str] = (),
     producers: bool = False,
 ) -> ImportRequest:
-    """The request that options make."""
+    """Make the request of an import from the options of the command."""
     user_rules = UserRules(
         failed=failures,
         succeeded=successes,
@@ -261,19 +284,6 @@ def request_of(
     )
 
 
-def slow_ns_of(seconds: float | None) -> int | None:
-    """The nanoseconds of ``--slow``.
-
-    Raises:
-        ConfigError: The number of seconds is larger than a log can hold.
-    """
-    if seconds is None:
-        return None
-    if not seconds <= MAX_SECONDS:  # nor is a NaN
-        raise ConfigError(f"--slow is a number of seconds, at most {MAX_SECONDS:,}")
-    return nanoseconds(seconds)
-
-
 def _zone(name: str | None) -> ZoneInfo | None:
     if name is None:
         return None
@@ -281,19 +291,12 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ImportTraceError(
-            f"there is no time zone {name!r}; give one as Europe/Berlin"
+            f"there is no time zone {name!r}; write it as Europe/Berlin"
         ) from error
 
 
-def size_of(file: str) -> int:
-    """The size of a file in bytes; 0 for standard input."""
-    if file == "-":
-        return 0
-    with errors_of(Path(file)):
-        return Path(file).stat().st_size
-
-
 def _as_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, by their names on the command line."""
     names = {
         "format_": "--format",
         "failures": "--failure",

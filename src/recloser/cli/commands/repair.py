@@ -1,37 +1,48 @@
-"""``recloser repair``: what is whole of a damaged log."""
+"""``recloser repair``: the undamaged part of a damaged log."""
 
 from pathlib import Path
 
 import click
 
-from recloser.cli.options import json_option
-from recloser.cli.render.terminal import counted, print_json, print_text, printable
+from recloser.cli.options import examples, json_option
+from recloser.cli.render.schemas.log_schemas import repair_object
+from recloser.cli.render.terminal import print_json, print_text
+from recloser.core.formatting import printable, quantity
 from recloser.errors import LogError
 from recloser.log.listing import errors_of, is_anything_at, is_folder, is_there
 from recloser.log.salvage import Repair, find_intact, repair_in_place, write_intact
 
 
-@click.command(short_help="Keep what is whole of a damaged log.")
+@click.command(
+    short_help="Keep the undamaged part of a damaged log.",
+    epilog=examples(
+        "recloser repair logs/payments --dry-run",
+        "recloser repair logs/payments -o logs/payments-repaired",
+    ),
+)
 @click.argument("log", metavar="LOG", type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "out",
     type=click.Path(path_type=Path),
     metavar="REPAIRED",
-    help="The folder to write to; by default LOG-repaired. It must not exist.",
+    help="The folder to write to, which must not exist; by default, LOG-repaired.",
 )
-@click.option("--in-place", is_flag=True, help="Repair LOG itself; LOG.broken keeps what it was.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Repair LOG itself; the folder as it was is kept as LOG.broken.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before repairing in place.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
+@click.option("--dry-run", is_flag=True, help="Show what would be dropped, and write nothing.")
 @json_option
 def command(
     *, log: Path, out: Path | None, in_place: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Keep what is whole of LOG, and say what is dropped.
+    """Copy the undamaged part of LOG, and show what is dropped.
 
-    After a damaged part it is gone on with from the next segment that begins with the states of all
-    breakers; a gap in the log says what is missing. A copy is written, and LOG left as it is, unless
-    --in-place is given.
+    After damage, the copy continues at the next segment, which begins with the states of all
+    breakers; a gap event says how many events may be missing. LOG is not changed without --in-place.
     """
     if in_place and out is not None:
         raise click.UsageError("-o and --in-place exclude each other")
@@ -45,41 +56,33 @@ def command(
         target = log
         _refuse_broken(log)
         if not yes:
-            click.confirm(f"{_told(repair)}. Repair {log} in place?", abort=True, err=True)
+            click.confirm(f"{_summary(repair)}. Repair {log} in place?", abort=True, err=True)
         repair = repair_in_place(log, _broken(log))
     elif not dry_run:
         write_intact(repair, target)
     if as_json:
-        _print_json(repair, None if dry_run else target)
+        print_json(repair_object(repair, None if dry_run else str(target)))
         return
     for segment in repair.segments:
         if segment.dropped:
             print_text(
-                printable(f"{segment.path.name}: {counted(segment.dropped, 'byte')} dropped")
+                printable(f"{segment.path.name}: {quantity(segment.dropped, 'byte')} dropped")
             )
         if segment.lost:
-            click.echo(
+            print_text(
                 printable(
-                    f"{segment.path.name}: a gap follows, of up to {counted(segment.lost, 'event')}"
+                    f"{segment.path.name}: followed by a gap of up to "
+                    f"{quantity(segment.lost, 'event')}"
                 )
             )
     written = "nothing written" if dry_run else f"written to {target}"
-    print_text(printable(f"{_told(repair)}; {written}"))
+    print_text(printable(f"{_summary(repair)}; {written}"))
 
 
-def _print_json(repair: Repair, written: Path | None) -> None:
-    segments = [
-        {"segment": s.path.name, "kept": s.kept, "dropped": s.dropped, "lost": s.lost}
-        for s in repair.segments
-    ]
-    target = None if written is None else str(written)
-    print_json({"schema": "recloser.repair/1", "written": target, "segments": segments})
-
-
-def _told(repair: Repair) -> str:
+def _summary(repair: Repair) -> str:
     return (
-        f"{counted(sum(s.kept for s in repair.segments), 'byte')} kept, "
-        f"{counted(sum(s.dropped for s in repair.segments), 'byte')} dropped"
+        f"{quantity(sum(s.kept for s in repair.segments), 'byte')} kept, "
+        f"{quantity(sum(s.dropped for s in repair.segments), 'byte')} dropped"
     )
 
 

@@ -6,20 +6,29 @@ import click
 
 from recloser.audit.report_page import report
 from recloser.cli import streams
+from recloser.cli.log_input import driven_if_traffic, log_path
 from recloser.cli.options import (
-    Given,
-    driven_if_traffic,
+    GivenSettings,
+    examples,
     json_option,
     log_argument,
-    log_path,
     settings_options,
 )
 from recloser.cli.render.pages import write_page
-from recloser.cli.render.terminal import counted, print_json, print_text, printable
+from recloser.cli.render.schemas.log_schemas import report_object
+from recloser.cli.render.terminal import print_json, print_text
+from recloser.core.formatting import printable, quantity
 from recloser.log.verification import refuse_existing
 
+_BYTES_PER_KIB = 1024
 
-@click.command(short_help="Make one page of what happened.")
+
+@click.command(
+    short_help="Make one HTML page of what the breakers of a log did.",
+    epilog=examples(
+        "recloser report logs/payments -o report.html",
+    ),
+)
 @log_argument
 @click.option(
     "-o",
@@ -27,9 +36,9 @@ from recloser.log.verification import refuse_existing
     type=click.Path(path_type=Path),
     metavar="PAGE.html",
     required=True,
-    help="The page; - is standard output.",
+    help="The file to write, which must not exist without --force; - is standard output.",
 )
-@click.option("--force", is_flag=True, help="Write over a page that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @settings_options
 @json_option
 def command(
@@ -37,13 +46,15 @@ def command(
     log: str,
     out: Path,
     force: bool,
-    given: Given,
+    given: GivenSettings,
     as_json: bool,
 ) -> None:
-    """Make one self-contained page of LOG, to be opened, kept and sent.
+    """Make one HTML page about LOG, to open, keep and send.
 
-    It has a lane a breaker, the rates against their thresholds, calls by outcome, and why each
-    trip was. It loads nothing. Needs the plotting library: pip install 'recloser[report]'.
+    The page has one lane per breaker with its states, the failure rates against their thresholds,
+    the calls by outcome, and the cause of each trip. It loads nothing from the network.
+
+    Needs the plotting library: pip install 'recloser[report]'.
     """
     is_file = str(out) != "-"
     if is_file and not force:
@@ -54,11 +65,18 @@ def command(
         streams.write_bytes(f"{page}\n".encode(errors="backslashreplace"))
         return
     write_page(page, out, force=force)
-    told = {"breakers": len(figures.lanes), "trips": figures.trips, "events": figures.events}
     if as_json:
-        print_json({"schema": "recloser.report/1", "page": str(out), **told})
+        print_json(
+            report_object(
+                str(out),
+                breakers=len(figures.lanes),
+                trips=figures.trips,
+                events=figures.events,
+            )
+        )
         return
     print_text(
-        f"{printable(str(out))}: {counted(told['events'], 'event')} of {counted(told['breakers'], 'breaker')}, "
-        f"{counted(told['trips'], 'trip')}, {counted(len(page.encode()) // 1024, 'KiB', 'KiB')}"
+        f"{printable(str(out))}: {quantity(figures.events, 'event')} of "
+        f"{quantity(len(figures.lanes), 'breaker')}, {quantity(figures.trips, 'trip')}, "
+        f"{quantity(len(page.encode()) // _BYTES_PER_KIB, 'KiB', 'KiB')}"
     )

@@ -1,4 +1,4 @@
-"""``recloser tune``: many settings on the same traffic, and which of them to take."""
+"""``recloser tune``: tries many settings on the same calls, and recommends one."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,40 +6,28 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-import attrs
 import click
 
-from recloser.cli.commands.whatif import traffic_in
-from recloser.cli.engines import Engine, engine_options, pieces_progress
+from recloser.cli.dask_engine import DaskEngine, jobs_progress
+from recloser.cli.log_input import calls_in
 from recloser.cli.options import (
-    Given,
+    GivenSettings,
+    config_from_option,
+    engine_options,
+    examples,
     json_option,
     log_argument,
+    one_breaker_option,
     settings_options,
-    source_option,
 )
 from recloser.cli.render.pages import write_page
-from recloser.cli.render.terminal import (
-    counted,
-    duration,
-    note,
-    print_json,
-    print_table,
-    printable,
-    results,
-    working_progress,
-)
-from recloser.core.config import CircuitBreakerConfig
+from recloser.cli.render.schemas.settings_schemas import tune_object
+from recloser.cli.render.terminal import counting_progress, note, print_json
+from recloser.cli.render.tune_text import as_toml, print_tuning
+from recloser.core.formatting import quantity
 from recloser.errors import ConfigError
 from recloser.log.verification import refuse_existing
-from recloser.whatif.settings_search import (
-    HELD_OUT_PERCENT,
-    Candidate,
-    TuneResult,
-    Tuning,
-    grid_of,
-    tune,
-)
+from recloser.whatif.settings_search import TuneResult, grid_of, tune
 
 DEFAULT_GRID: Final = (
     "failure_threshold=2,3,4,5,7,10,15,20",
@@ -47,25 +35,32 @@ DEFAULT_GRID: Final = (
     "half_open_success_threshold=1,2,3",
 )
 MAX_SETTINGS: Final = 100_000
+_BOUNDS: Final = (2, 3)  # FIRST..LAST and FIRST..LAST..STEP
 
-_FRONT_SHOWN: Final = 12
 
-
-@click.command(short_help="Many settings, the Pareto front and a recommendation.")
+@click.command(
+    short_help="Try many settings on the calls of a log, and recommend one.",
+    epilog=examples(
+        "recloser tune calls",
+        "recloser tune calls --grid failure_threshold=2..10 --failure-weight 5",
+        "recloser tune calls --grid window.size=50 --grid window.failure_rate=0.1..0.9..0.1",
+    ),
+)
 @log_argument
 @click.option(
     "--grid",
     "axes",
     multiple=True,
     metavar="NAME=VALUES",
-    help="Values to try, as failure_threshold=2..20, window.failure_rate=0.1..0.9..0.1 or "
-    f"recovery_timeout_seconds=1,5,10; repeatable. By default {' '.join(DEFAULT_GRID)}",
+    help="The values to try for one setting: a list as 1,5,10, a range as 2..20, or a range with a "
+    "step as 0.1..0.9..0.1. Repeat it for further settings; all combinations are tried. By default: "
+    f"{' '.join(DEFAULT_GRID)}.",
 )
 @click.option(
     "--budget",
     type=click.IntRange(min=1, max=MAX_SETTINGS),
     metavar="N",
-    help="Try only so many of the grid's combinations, spread over it.",
+    help="Try only N of the combinations, spread evenly over the grid; by default, all.",
 )
 @click.option(
     "--failure-weight",
@@ -73,38 +68,44 @@ _FRONT_SHOWN: Final = 12
     default=1,
     show_default=True,
     metavar="N",
-    help="A failure let through is as bad as so many good calls lost.",
+    help="How many lost good calls one failure that is let through is as bad as.",
 )
 @settings_options
-@source_option
-@click.option("--breaker", metavar="NAME", help="One breaker only.")
+@config_from_option
+@one_breaker_option
 @click.option(
     "-o",
     "out",
     type=click.Path(path_type=Path),
     metavar="FRONT.html",
-    help="Plot every setting and the front, in one page that needs no network.",
+    help="Write a page with a plot of all settings and the front to this file, which must not exist. "
+    "Needs pip install 'recloser[report]'.",
 )
 @engine_options
 @json_option
 def command(
     *,
     log: str,
-    engine: Engine | None,
+    engine: DaskEngine | None,
     axes: Sequence[str],
     budget: int | None,
     failure_weight: int,
-    given: Given,
+    given: GivenSettings,
     breaker: str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Try many settings on the calls in LOG and recommend one.
+    """Try many settings on the calls in LOG, and recommend one.
 
-    Settings are chosen by the first part of the calls and tried on the last, which is held out.
-    Calls of unknown outcome are left out; whatif tells what they may change.
+    A setting is good if it rejects calls that would have failed, and bad if it rejects calls that
+    would have succeeded. The front holds every setting that no other beats in both. The settings are
+    chosen by the first 70 % of the calls, then tried on the rest, which is held out.
 
-    With --engine dask, LOG is many exported files; of each, the last calls are held out.
+    LOG holds imported calls, or was written by breakers. Calls with an unknown outcome are left out;
+    use recloser whatif to see what they may change. --config, --set and --config-from give the
+    settings that are not in the grid.
+
+    With --engine dask, LOG is many exported logs; the last calls of each are held out.
     """
     if out is not None:
         refuse_existing(out)
@@ -124,11 +125,11 @@ def command(
         from recloser.audit.tune_page import render_tune_page
 
         write_page(render_tune_page(tuning), out)
-        note(f"the front is plotted in {out}")
+        note(f"plot written to {out}")
     if as_json:
-        print_json(_as_data(tuned))
+        print_json(tune_object(tuned, as_toml(tuning.recommended)))
     else:
-        _print(tuning, failure_weight)
+        print_tuning(tuning, failure_weight)
 
 
 def _tuned_here(
@@ -138,15 +139,15 @@ def _tuned_here(
     breaker: str | None,
     failure_weight: int,
 ) -> TuneResult:
-    traffic = traffic_in(log, breaker)
+    traffic = calls_in(log, breaker)
     _note_unknown(traffic.unknown, traffic.total)
-    with working_progress("settings", len(grid)) as on_done:
+    with counting_progress("settings", len(grid)) as on_done:
         tuning = tune(traffic, base, grid, failure_weight=failure_weight, on_done=on_done)
     return TuneResult(tuning, traffic.total, traffic.unknown)
 
 
 def _tuned_on(
-    engine: Engine,
+    engine: DaskEngine,
     dataset: str,
     base: Mapping[str, object],
     grid: Sequence[Mapping[str, object]],
@@ -155,9 +156,9 @@ def _tuned_on(
     failure_weight: int,
 ) -> TuneResult:
     with engine.reading(dataset) as (runner, sources):
-        from recloser.cluster.evaluate import tune_many
+        from recloser.cluster.dataset_tuning import tune_many
 
-        with pieces_progress("scoring settings") as on_done:
+        with jobs_progress("scoring settings") as on_done:
             tuned = tune_many(
                 sources,
                 runner,
@@ -174,12 +175,13 @@ def _tuned_on(
 def _note_unknown(unknown: int, calls: int) -> None:
     if unknown:
         note(
-            f"{counted(unknown, 'call')} of unknown outcome left out, of {calls:,}; "
-            "see what they may change with recloser whatif"
+            f"{quantity(unknown, 'call')} of {calls:,} left out because the outcome is unknown; "
+            "recloser whatif shows what they may change"
         )
 
 
 def _axis(text: str) -> tuple[str, Sequence[object]]:
+    """Read one ``NAME=VALUES`` of ``--grid``."""
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise ConfigError(f"a grid is given as NAME=VALUES, not {text!r}")
@@ -200,7 +202,7 @@ def _values(part: str) -> Iterator[object]:
             yield tomllib.loads(f"value = {part}")["value"]
         return
     bounds = [Decimal(bound) for bound in part.split("..")]
-    if len(bounds) not in (2, 3):
+    if len(bounds) not in _BOUNDS:
         raise ConfigError(f"a range is FIRST..LAST or FIRST..LAST..STEP, not {part!r}")
     first, last, step = (*bounds, Decimal(1))[:3]
     if step <= 0 or not all(bound.is_finite() for bound in bounds):
@@ -210,131 +212,3 @@ def _values(part: str) -> Iterator[object]:
     while first <= last:
         yield int(first) if first == first.to_integral_value() else float(first)
         first += step
-
-
-def _as_data(tuned: TuneResult) -> Mapping[str, object]:
-    tuning = tuned.tuning
-    return {
-        "schema": "recloser.tune/1",
-        "calls": tuned.calls,
-        "unknown": tuned.unknown,
-        "chosen_by": {"calls": tuning.calls[0], "failures": tuning.failures[0]},
-        "held_out": {"calls": tuning.calls[1], "failures": tuning.failures[1]},
-        "tried": len(tuning.candidates),
-        "base": _candidate_data(tuning.base),
-        "recommended": _candidate_data(tuning.recommended),
-        "toml": as_toml(tuning.recommended),
-        "front": [_candidate_data(candidate) for candidate in tuning.front],
-        "warnings": tuning.warnings,
-    }
-
-
-def _candidate_data(candidate: Candidate) -> Mapping[str, object]:
-    return {
-        "settings": candidate.settings,
-        "chosen_by": attrs.asdict(candidate.tuned_on),
-        "held_out": attrs.asdict(candidate.held_out),
-    }
-
-
-def _print(tuning: Tuning, failure_weight: int) -> None:
-    best = tuning.recommended
-    out = results()
-    out.print(f"take {printable(told(best.settings))}", style="bold")
-    out.print()
-    for reason in _reasons(tuning, failure_weight):
-        out.print(f"- {reason}")
-    for warning in tuning.warnings:
-        out.print(f"- warning: {warning}")
-    out.print()
-    shown = _thinned(tuning.front, best)
-    columns = ("trips", "lost", "let through", "lost, held out", "let through, held out")
-    print_table(
-        ("", "the front", *columns),
-        (
-            (
-                "→" if candidate is best else "",
-                told(candidate.settings) or "without the grid",
-                f"{candidate.tuned_on.trips:,}",
-                f"{candidate.tuned_on.lost:,}",
-                f"{candidate.tuned_on.let_through:,}",
-                f"{candidate.held_out.lost:,}",
-                f"{candidate.held_out.let_through:,}",
-            )
-            for candidate in (*shown, tuning.base)
-        ),
-        right=columns,
-    )
-    if len(shown) < len(tuning.front):
-        out.print(f"… and {len(tuning.front) - len(shown):,} more between them; --json has all")
-    out.print()
-    out.print("# to paste into a file for --config, or CircuitBreakerConfig.from_mapping()")
-    out.print(as_toml(best))
-
-
-def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
-    best, chosen = tuning.recommended, tuning.recommended.tuned_on
-    failures = tuning.failures[0]
-    yield (
-        f"on the first {100 - HELD_OUT_PERCENT} % of the calls, {tuning.calls[0]:,}, it refuses "
-        f"{chosen.saved:,} of {counted(failures, 'failure')} and {counted(chosen.lost, 'good call')}; "
-        f"{counted(chosen.trips, 'trip')}, {duration(chosen.open_ns)} not closed"
-    )
-    yield (
-        f"of {counted(len(tuning.candidates), 'setting')}, none has a lower cost: lost calls and "
-        f"{failure_weight} for each failure let through, {chosen.cost(failure_weight):,} in all"
-    )
-    index = tuning.front.index(best)
-    if index + 1 < len(tuning.front):
-        following = tuning.front[index + 1]
-        yield (
-            f"the next that lets fewer through, {printable(told(following.settings))}, would spare "
-            f"{chosen.let_through - following.tuned_on.let_through:,} more failures and lose "
-            f"{following.tuned_on.lost - chosen.lost:,} more good calls"
-        )
-    held = best.held_out
-    yield (
-        f"on the last {HELD_OUT_PERCENT} %, held out, it refuses {held.saved:,} of "
-        f"{counted(tuning.failures[1], 'failure')} and {counted(held.lost, 'good call')}"
-    )
-
-
-def _thinned(front: Sequence[Candidate], kept: Candidate) -> Sequence[Candidate]:
-    if len(front) <= _FRONT_SHOWN:
-        return front
-    last = len(front) - 1
-    indexes = {last * n // (_FRONT_SHOWN - 1) for n in range(_FRONT_SHOWN)} | {front.index(kept)}
-    return [front[index] for index in sorted(indexes)]
-
-
-def told(settings: Mapping[str, object]) -> str:
-    """Settings on one line."""
-    return " ".join(f"{name}={_toml_value(value)}" for name, value in settings.items())
-
-
-def as_toml(candidate: Candidate) -> str:
-    """What of a configuration was chosen, or is not the default, as TOML."""
-    defaults = CircuitBreakerConfig().to_mapping()
-    chosen = {name.partition(".")[0] for name in candidate.settings}
-    return "\n".join(
-        f"{name} = {_toml_value(value)}"
-        for name, value in candidate.config.to_mapping().items()
-        if name in chosen or value != defaults.get(name)
-    )
-
-
-def _toml_value(value: object) -> str:
-    if isinstance(value, Mapping):
-        pairs = (f"{name} = {_toml_value(inner)}" for name, inner in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    if value is None:
-        return '"none"'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        import json
-
-        return json.dumps(value)
-    return str(value)

@@ -1,4 +1,4 @@
-"""``recloser why``: why a breaker opened, or was in the state that it was in."""
+"""``recloser why``: why a breaker opened, or why it was in its state at a given time."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from recloser.audit.cause import Answer, as_data
 from recloser.audit.query import ALL_TRIPS, LogQuery, QueryResult, Question
 from recloser.audit.segment_lookup import SegmentRange
+from recloser.cli.log_input import driven_if_traffic, log_path, note_tail
 from recloser.cli.options import (
-    Given,
-    driven_if_traffic,
+    GivenSettings,
+    examples,
     json_option,
     log_argument,
-    log_path,
-    noted,
     settings_options,
 )
 from recloser.cli.render.terminal import note, print_json, print_text
@@ -24,7 +24,7 @@ from recloser.cli.render.terminal import note, print_json, print_text
 if TYPE_CHECKING:
     _WholeNumber = click.ParamType[int]
 else:
-    _WholeNumber = click.ParamType  # which takes no parameters in older versions of click
+    _WholeNumber = click.ParamType  # has no type parameter in older versions of click
 
 
 class _Trip(_WholeNumber):
@@ -35,68 +35,97 @@ class _Trip(_WholeNumber):
             return ALL_TRIPS
         number = click.INT.convert(value, param, ctx)
         if number == ALL_TRIPS:
-            self.fail("trips are counted from 1, or from -1 backwards", param, ctx)
+            self.fail("trips are counted from 1, or backwards from -1", param, ctx)
         return int(number)
 
 
-@click.command(short_help="Say why a breaker opened, and what that rests on.")
+@click.command(
+    short_help="Explain why a breaker opened, with the calls that made it open.",
+    epilog=examples(
+        "recloser why logs/payments",
+        "recloser why logs/payments --breaker bank --trip 2",
+        "recloser why logs/payments --at 2026-11-24T14:48:54Z --markdown",
+        "recloser why calls --set failure_threshold=3",
+    ),
+)
 @log_argument
-@click.option("--breaker", metavar="NAME", help="Which breaker; by default the last that opened.")
+@click.option(
+    "--breaker", metavar="NAME", help="The breaker; by default, the one that opened last."
+)
 @click.option(
     "--trip",
     "trips",
     type=_Trip(),
     multiple=True,
     metavar="N",
-    help="Which of its trips, from 1; -1, the default, is the last; all; repeatable.",
+    help="Which trip of the breaker: 1 is the first, -1 the last, all is every one; by default, the "
+    "last. Can be repeated.",
 )
 @click.option(
     "--at",
-    "moment",
+    "time",
     metavar="TIME",
-    help="Say why it was in its state then: UTC as 2026-11-24T14:48:54Z, local without the Z or as "
-    "14:48:54, relative as -5m (before the log's end) or +1h30m (after its beginning), or seq:106.",
+    help="Explain the state at this time instead of a trip: in UTC as 2026-11-24T14:48:54Z, in local "
+    "time without the Z or as 14:48:54, before the end of the log as -5m, after its beginning as "
+    "+1h30m, or at an event as seq:106.",
 )
-@click.option("--whole", is_flag=True, help="Read the log from its beginning, to count all trips.")
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Read the log from its beginning, so that all trips are counted; slow for a long log.",
+)
 @settings_options
 @json_option
-@click.option("--json-schema", is_flag=True, help="Print the JSON Schema of what --json prints.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown for a document.")
+@click.option(
+    "--json-schema",
+    is_flag=True,
+    help="Print the JSON Schema of the output of --json; LOG is not read.",
+)
+@click.option(
+    "--markdown", "as_markdown", is_flag=True, help="Print Markdown, for an incident document."
+)
 def command(
     *,
     log: str,
     breaker: str | None,
     trips: Sequence[int],
-    moment: str | None,
+    time: str | None,
     whole: bool,
-    given: Given,
+    given: GivenSettings,
     as_json: bool,
     json_schema: bool,
     as_markdown: bool,
 ) -> None:
-    """Say why a breaker in LOG opened, or was as it was at a moment, closed too.
+    """Explain why a breaker in LOG opened, or with --at, why it was in its state at a time.
 
-    The answer is read from the checkpoints nearest to it; trips counted from 1, all, or --whole
-    read the log from its beginning. With --json-schema LOG is not read.
+    The first line is the answer. Below it are the rule and its figures, the calls that made it
+    fire, the fewest of them that would have kept the breaker closed, the nearest settings that
+    would not have tripped, and what the open period cost.
+
+    LOG is a folder of segments, one segment, a Parquet file, or - for standard input. If it holds
+    imported calls, they drive breakers with the settings given. Only the part of the log around the
+    answer is read, unless a trip is counted from 1 or --whole is given.
     """
     if json_schema:
-        print_json(_schema())
+        print_json(msgspec.json.schema(Answer))
         return
-    if moment is not None and trips:
-        raise click.UsageError("--trip and --at ask for different things; give one of them")
-    question = Question(breaker, trips or (-1,), moment, is_whole=whole)
+    if time is not None and trips:
+        raise click.UsageError("--trip and --at are different questions; give one of them")
+    question = Question(breaker, trips or (-1,), time, is_whole=whole)
     with (
         log_path(log) as path,
         driven_if_traffic(path, given) as (written, traffic),
     ):
         found = LogQuery(written, log, traffic).ask(question)
-        _say(found, path)
+        _print_notes(found, path)
     settings = [] if given.path is None else ["--config", str(given.path)]
     for assignment in given.assignments:
         settings += ["--set", assignment]
     if traffic is not None:
-        keep = shlex.join(["recloser", "replay", log, *settings, "-o", "DRIVEN"])
-        note(f"driven for this answer only; to keep the log that seq numbers are of: {keep}")
+        keep_command = shlex.join(["recloser", "replay", log, *settings, "-o", "DRIVEN"])
+        note(
+            f"breakers were driven for this answer only; to keep the log with these seq numbers: {keep_command}"
+        )
     if as_json:
         print_json(as_data(found.answer))
     elif as_markdown:
@@ -109,22 +138,16 @@ def command(
         print_answer(found.answer, settings)
 
 
-def _say(found: QueryResult, path: Path) -> None:
+def _print_notes(found: QueryResult, path: Path) -> None:
     for difference in found.history.differences[:1]:
-        note(f"this history is not proved: it parts from the log at seq {difference.seq}")
+        note(f"this answer is not proved: at seq {difference.seq} the history differs from the log")
     read = found.history.events
     if isinstance(read, SegmentRange) and read.reaches_end:
-        noted(path, found.history)
+        note_tail(path, found.history.tail)
     if len(found.others) > 1 and found.answer.standing:
-        note(f"{len(found.others):,} breakers, and this is one: choose with --breaker")
+        note(f"this is one of {len(found.others):,} breakers: choose with --breaker")
     elif len(found.others) > 1 and found.answer.causes:
         note(
-            f"{len(found.others):,} breakers opened, and this is the last that did: choose with "
-            "--breaker and --trip"
+            f"{len(found.others):,} breakers opened, and this one opened last: choose with --breaker "
+            "and --trip"
         )
-
-
-def _schema() -> dict[str, object]:
-    import msgspec
-
-    return msgspec.json.schema(Answer)

@@ -1,15 +1,15 @@
-"""How two histories differ, as the command line and the pytest plugin show it."""
+"""Text on how two histories differ, for the command line and the pytest plugin."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias
 
 import attrs
-import msgspec
 from attrs import frozen
 
 from recloser.audit import phrasing
-from recloser.cli.render.terminal import counted, duration, printable, results
+from recloser.cli.render.terminal import results
 from recloser.core.events import Edge, Event, FiredRule
+from recloser.core.formatting import duration, printable, quantity
 from recloser.core.snapshot import Totals
 from recloser.golden.golden_pairs import GoldenCheck, Verdict
 from recloser.history.difference import (
@@ -20,7 +20,6 @@ from recloser.history.difference import (
     SettingDifference,
     TotalsDifference,
 )
-from recloser.log.codec import encode
 
 Style: TypeAlias = Literal["plain", "title", "old", "new"]
 
@@ -37,21 +36,21 @@ _VERDICTS: Final = {
     Verdict.CHANGED: "changed",
 }
 _ALWAYS_SHOWN: Final = ("seq", "at", "breaker", "error")
-_SHOWN: Final = 10
-_SEQS_SHOWN: Final = 6
-_SHORT_DIGEST: Final = 16
+_MOST_SHOWN: Final = 10  # of each kind of difference
+_MOST_SEQS: Final = 6
+_DIGEST_CHARS: Final = 16
 
 
 @frozen
 class Line:
-    """One line, safe to print, and what it is: that decides its colour."""
+    """One line that is safe to print, and the style that decides its colour."""
 
     text: str
     style: Style = "plain"
 
 
 def print_lines(lines: Iterable[Line]) -> None:
-    """Print lines to standard output, in colour where that is a terminal."""
+    """Print lines to standard output, in colour if that is a terminal."""
     from rich.text import Text
 
     for line in lines:
@@ -59,82 +58,48 @@ def print_lines(lines: Iterable[Line]) -> None:
 
 
 def checked_lines(checked: GoldenCheck) -> Iterator[Line]:
-    """What was found out about one golden file, or done with it."""
+    """Describe the result of checking or updating one golden file."""
     yield Line(printable(f"{checked.golden}: {_VERDICTS[checked.verdict]}"), "title")
     if checked.comparison:
         yield from (Line(f"  {line.text}", line.style) for line in lines_of(checked.comparison))
     for difference in checked.history.differences[:1]:
-        yield Line("  the log itself does not replay to what was witnessed live:")
+        yield Line("  the log does not replay to the edges that were recorded live:")
         yield Line(printable(f"  - seq {difference.seq}: {difference.got}"), "old")
         yield Line(printable(f"  + seq {difference.seq}: {difference.expected}"), "new")
 
 
 def lines_of(comparison: Comparison) -> Iterator[Line]:
-    """A short account of a comparison, the one history marked ``-``, the other ``+``."""
+    """Describe a comparison; the old history is marked with ``-``, the new one with ``+``."""
     if comparison.event is not None:
         yield from _event_lines(comparison.event)
-    for difference in comparison.edges[:_SHOWN]:
+    for difference in comparison.edges[:_MOST_SHOWN]:
         yield from _edge_lines(difference)
     yield from _rest(len(comparison.edges), "breaker", "whose edges differ")
-    for setting in comparison.settings[:_SHOWN]:
+    for setting in comparison.settings[:_MOST_SHOWN]:
         yield Line(_setting(setting))
     yield from _rest(len(comparison.settings), "setting")
-    for totals in comparison.totals[:_SHOWN]:
+    for totals in comparison.totals[:_MOST_SHOWN]:
         yield Line(_totals(totals))
     yield from _rest(len(comparison.totals), "breaker", "whose calls differ")
     old, new = comparison.digests
     if old != new:
-        yield Line(f"digest: {old[:_SHORT_DIGEST]} became {new[:_SHORT_DIGEST]}")
+        yield Line(f"digest: {old[:_DIGEST_CHARS]} became {new[:_DIGEST_CHARS]}")
     else:
-        yield Line(f"digest: {old[:_SHORT_DIGEST]}, the same")
-
-
-def comparison_data(comparison: Comparison) -> Mapping[str, object]:
-    """A comparison as data for JSON."""
-    parting = comparison.event
-    return {
-        "equal": not comparison,
-        "digests": comparison.digests,
-        "event": None
-        if parting is None
-        else {
-            "old": None if parting.old is None else _event_data(parting.old),
-            "new": None if parting.new is None else _event_data(parting.new),
-        },
-        "edges": [
-            {
-                "breaker": difference.breaker,
-                "number": difference.number,
-                "change": difference.change.value,
-                "moved_ns": difference.moved_ns,
-                "old": None if difference.old is None else _event_data(difference.old),
-                "new": None if difference.new is None else _event_data(difference.new),
-                "further": difference.further,
-            }
-            for difference in comparison.edges
-        ],
-        "settings": [attrs.asdict(setting) for setting in comparison.settings],
-        "totals": [attrs.asdict(totals) for totals in comparison.totals],
-    }
-
-
-def _event_data(event: Event) -> Mapping[str, object]:
-    data: Mapping[str, object] = msgspec.json.decode(encode(event))
-    return data
+        yield Line(f"digest: {old[:_DIGEST_CHARS]}, the same")
 
 
 def _event_lines(parting: DivergingEvent) -> Iterator[Line]:
     old, new = parting.old, parting.new
     if old == new:
-        yield Line(f"the histories part at {_event(parting.event)}", "title")
+        yield Line(f"the histories first differ at {_event(parting.event)}", "title")
         return
-    yield Line("the histories part at", "title")
-    yield Line(f"- {_event_beside(old, new)}", "old")
-    yield Line(f"+ {_event_beside(new, old)}", "new")
+    yield Line("the histories first differ at", "title")
+    yield Line(f"- {_event_against(old, new)}", "old")
+    yield Line(f"+ {_event_against(new, old)}", "new")
 
 
-def _event_beside(event: Event | None, other: Event | None) -> str:
-    """An event, with what is not shown of every event but differs from the other's."""
+def _event_against(event: Event | None, other: Event | None) -> str:
+    """Describe an event, with every field in which it differs from the other."""
     if event is None:
         return "the end"
     if type(event) is not type(other):
@@ -148,19 +113,20 @@ def _event_beside(event: Event | None, other: Event | None) -> str:
 
 
 def _event(event: Event) -> str:
-    """An event in one line: its number, what it is, of which breaker, and when."""
     breaker = getattr(event, "breaker", None)
-    whose = "" if breaker is None else f" of {breaker}"
+    of_breaker = "" if breaker is None else f" of {breaker}"
     error = getattr(event, "error", None)
-    what = "" if error is None else f", {error}"
-    return printable(f"seq {event.seq}, {event.kind}{whose} at {_seconds(event.at)}{what}")
+    with_error = "" if error is None else f", {error}"
+    return printable(
+        f"seq {event.seq}, {event.kind}{of_breaker} at {_seconds(event.at)}{with_error}"
+    )
 
 
 def _edge_lines(difference: EdgeDifference) -> Iterator[Line]:
     edge = difference.new or difference.old
     assert edge is not None
     further = (
-        f"; {counted(difference.further, 'edge')} behind it {_differ(difference.further)} too"
+        f"; {quantity(difference.further, 'later edge')} {_differ(difference.further)} too"
         if difference.further
         else ""
     )
@@ -186,13 +152,13 @@ def _change(difference: EdgeDifference) -> str:
     by = f"{duration(abs(moved))} {'later' if moved > 0 else 'earlier'}"
     if difference.change is Change.REPLACED:
         assert difference.old is not None
-        return f"stands where {difference.old.trigger.value} stood" + (f", {by}" if moved else "")
+        return f"replaces {difference.old.trigger.value}" + (f", {by}" if moved else "")
     return {
         Change.MOVED: f"moved {by}",
         Change.GONE: "is gone",
         Change.ADDED: "is new",
         Change.OTHER_CAUSE: "has another cause",
-        Change.RENUMBERED: "has other numbers in the log",
+        Change.RENUMBERED: "has other seq numbers",
     }[difference.change]
 
 
@@ -206,8 +172,8 @@ def _edge(edge: Edge) -> str:
 def _cause(cause: FiredRule) -> str:
     text = phrasing.rule(cause)
     if cause.seqs:
-        first = ", ".join(map(str, cause.seqs[:_SEQS_SHOWN]))
-        more = f" to {cause.seqs[-1]}" if len(cause.seqs) > _SEQS_SHOWN else ""
+        first = ", ".join(map(str, cause.seqs[:_MOST_SEQS]))
+        more = f" to {cause.seqs[-1]}" if len(cause.seqs) > _MOST_SEQS else ""
         text += f" on seq {first}{more}"
     if cause.span:
         text += f" on seq {cause.span[0]} to {cause.span[-1]}"
@@ -217,9 +183,9 @@ def _cause(cause: FiredRule) -> str:
 
 
 def _setting(difference: SettingDifference) -> str:
-    whose = f" of {difference.breaker}" if difference.breaker else ""
+    of_breaker = f" of {difference.breaker}" if difference.breaker else ""
     return printable(
-        f"{difference.name}{whose}: {_value(difference.old)} became {_value(difference.new)}"
+        f"{difference.name}{of_breaker}: {_value(difference.old)} became {_value(difference.new)}"
     )
 
 
@@ -243,9 +209,11 @@ def _totals(difference: TotalsDifference) -> str:
     return printable(f"calls of {difference.breaker}: {changed}")
 
 
-def _rest(count: int, noun: str, what: str = "") -> Iterator[Line]:
-    if count > _SHOWN:
-        yield Line(f"and {counted(count - _SHOWN, noun)} more {what}".rstrip() + "; --json has all")
+def _rest(count: int, noun: str, clause: str = "") -> Iterator[Line]:
+    if count > _MOST_SHOWN:
+        yield Line(
+            f"and {quantity(count - _MOST_SHOWN, noun)} more {clause}".rstrip() + "; --json has all"
+        )
 
 
 def _seconds(ns: int) -> str:

@@ -1,32 +1,34 @@
-"""What ``recloser import`` says of an import: how it was understood, and what came of it."""
+"""What ``recloser import`` prints: how files were understood, and what was imported."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from attrs import asdict, frozen
+from attrs import frozen
 
-from recloser.cli.render.terminal import counted, note, print_json, print_table, print_text
+from recloser.cli.render.schemas.log_schemas import import_object
+from recloser.cli.render.terminal import note, print_json, print_table, print_text
 from recloser.core.events import REFUSED
+from recloser.core.formatting import quantity
 from recloser.importers.call_log import ImportSummary
 from recloser.importers.formats.format_description import TimeField
 from recloser.importers.import_batches import CallBatch
-from recloser.importers.outcomes.outcome_classifier import OutcomeRow
 from recloser.importers.outcomes.outcome_rules import Verdict
 from recloser.importers.trace_import import TraceImport
 from recloser.importers.values.field_text import MISSING
 
-_SHOWN: Final = 3
-_MOST_ROWS: Final = 20
-_KEPT: Final = 1000
-_S: Final = 1_000_000_000
+_CALLS_SHOWN: Final = 3
+_ROWS_SHOWN: Final = 20
+_MOST_UNREADABLE: Final = 1000
+_NS_PER_S: Final = 1_000_000_000
+_ROLES_THAT_SUFFICE: Final = 2  # of start, end and duration
 
 MANY_BREAKERS: Final = 100
-"""With more breakers than this, and few calls of each, it is likely that a name holds too much."""
+"""From this number of breakers on, few calls per breaker mean that names hold too many fields."""
 
-_FEW_CALLS: Final = 5
-_MOST_COUNTED: Final = 100_000
+_FEW_CALLS_PER_BREAKER: Final = 5
+_MOST_BREAKERS_COUNTED: Final = 100_000
 
 
 @frozen
@@ -34,11 +36,11 @@ class Sample:
     """A call as it was understood.
 
     Attributes:
-        start: When it started, in UTC.
-        breaker: Its breaker.
-        took_ns: How long it took, in nanoseconds.
-        outcome: How it ended.
-        error: What names it where it is no success.
+        start: The time it started, in UTC.
+        breaker: The name of its breaker.
+        took_ns: The nanoseconds it took.
+        outcome: How it ended: ``succeeded``, ``failed``, ``ignored`` or ``unknown``.
+        error: The name of the failure; None for a success.
     """
 
     start: str
@@ -49,11 +51,11 @@ class Sample:
 
 
 class Sampled:
-    """Keeps the first calls that pass, and passes all on.
+    """Passes calls on, and keeps the first three and the figures of all.
 
     Attributes:
-        first: The first three.
-        summary: How many lines and calls there were, and what is no call.
+        first: The first three calls.
+        summary: How many lines were read, and what they were.
     """
 
     def __init__(self) -> None:
@@ -62,9 +64,9 @@ class Sampled:
         self._breakers: set[str] = set()
 
     def __call__(self, batches: Iterator[CallBatch]) -> Iterator[CallBatch]:
-        """The same calls."""
+        """Yield the batches unchanged."""
         for calls in batches:
-            for row in range(min(_SHOWN - len(self.first), len(calls))):
+            for row in range(min(_CALLS_SHOWN - len(self.first), len(calls))):
                 labels = calls.labels[row] if calls.labels is not None else {}
                 sample = Sample(
                     _utc(calls.start[row]),
@@ -82,16 +84,16 @@ class Sampled:
         summary.calls += len(calls)
         summary.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
         summary.unread += len(calls.unreadable)
-        summary.unreadable += calls.unreadable[: _KEPT - len(summary.unreadable)]
+        summary.unreadable += calls.unreadable[: _MOST_UNREADABLE - len(summary.unreadable)]
         for what, count in calls.skipped.items():
             summary.skipped[what] += count
-        if len(self._breakers) < _MOST_COUNTED:
+        if len(self._breakers) < _MOST_BREAKERS_COUNTED:
             self._breakers.update(calls.breaker)
         summary.breakers = len(self._breakers)
 
 
 def print_understood(ready: TraceImport, samples: Sequence[Sample]) -> None:
-    """Print the format, the first calls, and what each outcome was taken for."""
+    """Print the format, the first calls, and what each outcome is taken for."""
     description = ready.format.description
     wrapped = "".join(f", wrapped in {wrapper.title}" for wrapper in ready.wrappers)
     print_text(f"understood as {description.name}: {description.title}{wrapped}")
@@ -102,7 +104,7 @@ def print_understood(ready: TraceImport, samples: Sequence[Sample]) -> None:
             (
                 sample.start,
                 sample.breaker,
-                f"{sample.took_ns / _S:,.9f}".rstrip("0").rstrip(".") + " s",
+                f"{sample.took_ns / _NS_PER_S:,.9f}".rstrip("0").rstrip(".") + " s",
                 sample.outcome + (f" ({sample.error})" if sample.error else ""),
             )
             for sample in samples
@@ -114,18 +116,26 @@ def print_understood(ready: TraceImport, samples: Sequence[Sample]) -> None:
     roles = ready.mapper.roles
     if not roles["duration"] and not (roles["start"] and roles["end"]):
         print_text(
-            "how long calls took is not known: each takes 0 s; name its field with --duration"
+            "how long calls took is not known, so each takes 0 s; name the field with --duration"
         )
     print_text("")
 
 
 def warn_of_many_breakers(summary: ImportSummary, *, is_grouped: bool) -> None:
-    """Warn where there are many breakers with too few calls to open any."""
-    if summary.breakers < MANY_BREAKERS or summary.calls >= _FEW_CALLS * summary.breakers:
+    """Warn if there are many breakers, each with too few calls to open.
+
+    Args:
+        summary: The figures of the import.
+        is_grouped: Whether ``--group`` was given, or the command does not have it.
+    """
+    if (
+        summary.breakers < MANY_BREAKERS
+        or summary.calls >= _FEW_CALLS_PER_BREAKER * summary.breakers
+    ):
         return
     remedy = "name fewer fields with --breaker"
     if not is_grouped:
-        remedy += ", or give --group to take /users/123 for /users/{id}"
+        remedy += ", or add --group, which replaces /users/123 by /users/{id}"
     note(
         f"{summary.breakers:,} breakers have {summary.calls / summary.breakers:.1f} calls each, too "
         f"few to open any: {remedy}"
@@ -133,12 +143,12 @@ def warn_of_many_breakers(summary: ImportSummary, *, is_grouped: bool) -> None:
 
 
 def print_outcomes(ready: TraceImport) -> None:
-    """Print the table of outcomes: the values, what they were taken for, and of how many calls."""
+    """Print the table of outcomes: their values, what they count as, and how many calls have them."""
     rows = ready.classifier.table()
-    shown = rows[:_MOST_ROWS]
+    shown = rows[:_ROWS_SHOWN]
     fields = ready.classifier.fields or ["outcome"]
     values = [row.values or ("",) for row in shown]
-    # A field that no record has, such as one of gRPC in a log of HTTP, is left out.
+    # Leave out a field that no record has, such as one of gRPC in a log of HTTP.
     used = [n for n, _ in enumerate(fields) if any(each[n] not in MISSING for each in values)]
     used = used or [0]
     print_table(
@@ -157,13 +167,13 @@ def print_outcomes(ready: TraceImport) -> None:
 def command_for(
     files: Sequence[str], ready: TraceImport, out: str, given: Mapping[str, Any]
 ) -> str:
-    """The full command that an import stands for, to be kept and run again.
+    """The full command that imports the files in the same way, to keep and run again.
 
     Args:
         files: The files.
-        ready: The import.
-        out: The path of its log.
-        given: The options that were given, by their names.
+        ready: The import, which has read its input.
+        out: The path of the log.
+        given: The options that the command had, by their names.
     """
     options: dict[str, Any] = {}
     if not given.get("--log-format") and not given.get("--regex"):
@@ -173,7 +183,7 @@ def command_for(
     if ready.decimal == ",":
         options["--decimal"] = ready.decimal
     used = {name: roles for name, roles in ready.mapper.roles.items() if roles}
-    if len(used) < 3:  # noqa: PLR2004  # of three, only two may be given
+    if len(used) <= _ROLES_THAT_SUFFICE:  # all three can't be given
         options |= {f"--{name}": str(each[0]) for name, each in used.items() if len(each) == 1}
     options |= {name: value for name, value in given.items() if value not in (None, (), [])}
     words = ["recloser", "import", *files]
@@ -188,86 +198,71 @@ def report(
     ready: TraceImport,
     *,
     out: str,
-    shown: int,
-    extra: Mapping[str, Any] | None,
+    limit: int,
+    as_json: bool,
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Print what came of an import.
+    """Print what was imported.
 
     Args:
-        summary: What came of it; None after a dry run.
-        ready: The import.
+        summary: The figures of the log; None after a dry run.
+        ready: The import, which has read its input.
         out: The path of the log.
-        shown: How many of the lines that could not be read are shown; 0 for all that are kept.
-        extra: What JSON says besides; None for text.
+        limit: How many of the lines that could not be read to show; 0 shows all that are kept.
+        as_json: Whether to print one JSON object.
+        more: Further keys of the JSON object.
     """
     if summary is not None:
-        print_unreadable(summary, shown)
+        print_unreadable(summary, limit)
     if ready.joined:
         note(
-            f"{counted(ready.joined, 'call')} named by the server's span, as the client's has no target"
+            f"{quantity(ready.joined, 'call')} named by the span of the server, because that of the "
+            "client has no target"
         )
     for name, why in ready.cuts.items():
-        note(f"{name}: {why}; what stands before is imported")
+        note(f"{name}: {why}; everything before the cut is imported")
     if ready.mapper.ambiguous_time is not None:
         note(
-            f"{ready.mapper.ambiguous_time} came twice in the zone, as clocks were set back; such times are "
-            "taken for the first of both"
+            f"{ready.mapper.ambiguous_time} occurred twice in the zone, because clocks were set back; such times "
+            "are taken as the first of the two"
         )
-    if extra is None:
-        if summary is not None:
-            print_summary(summary, out)
-        return
-    print_json(
-        {
-            "schema": "recloser.import/1",
-            "log": None if summary is None else out,
-            **({} if summary is None else asdict(summary)),
-            "format": ready.format.description.name,
-            "unwrapped": ready.unwrapped,
-            "outcomes": [_outcome(ready, row) for row in ready.classifier.table()],
-            "cuts": ready.cuts,
-            "joined": ready.joined,
-            **extra,
-        }
-    )
+    if as_json:
+        print_json(import_object(summary, ready, out, **(more or {})))
+    elif summary is not None:
+        print_summary(summary, out)
 
 
-def print_unreadable(summary: ImportSummary, shown: int) -> None:
-    """Say which lines could not be read, and why not."""
-    for line in summary.unreadable[: shown or None]:
+def print_unreadable(summary: ImportSummary, limit: int) -> None:
+    """Note which lines could not be read, and why; ``limit`` 0 shows all that are kept."""
+    for line in summary.unreadable[: limit or None]:
         note(f"{line.source}, {line.unit} {line.line}: {line.why}")
     if summary.unread:
-        note(f"{counted(summary.unread, 'line')} of {summary.read:,} could not be read")
+        note(f"{quantity(summary.unread, 'line')} of {summary.read:,} could not be read")
 
 
 def print_summary(summary: ImportSummary, out: str) -> None:
-    """Print what came of an import, in a line."""
+    """Print the figures of an import on one line, and what was read that is not a call."""
     print_text(
-        f"read {counted(summary.read, 'line')}: {counted(summary.calls, 'call')} on "
-        f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
+        f"read {quantity(summary.read, 'line')}: {quantity(summary.calls, 'call')} on "
+        f"{quantity(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
         f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
     )
     print_skipped(summary)
 
 
 def print_skipped(summary: ImportSummary) -> None:
-    """Print how many records are no calls, by what they are."""
+    """Print how many records are not calls, by what they are."""
     for what, count in sorted(summary.skipped.items()):
-        print_text(f"no calls: {count:,} {what}")
-
-
-def _outcome(ready: TraceImport, row: OutcomeRow) -> dict[str, object]:
-    values = dict(zip(ready.classifier.fields, row.values, strict=False))
-    return {"values": values, "taken_for": row.verdict.value, "calls": row.count}
+        print_text(f"not calls: {count:,} {what}")
 
 
 def _utc(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns // _S, UTC):%Y-%m-%dT%H:%M:%S}.{ns % _S:09d}Z"
+    return f"{datetime.fromtimestamp(ns // _NS_PER_S, UTC):%Y-%m-%dT%H:%M:%S}.{ns % _NS_PER_S:09d}Z"
 
 
 def roles_from(
     start: str | None, end: str | None, duration: str | None
 ) -> dict[str, TimeField | None]:
-    """The roles that options name."""
+    """The fields of start, end and duration that options name."""
     texts = {"start": start, "end": end, "duration": duration}
     return {name: None if text is None else TimeField.parse(text) for name, text in texts.items()}

@@ -1,4 +1,4 @@
-"""Writing a page to where the user wants it: whole, or not at all."""
+"""Writes a page to a file, whole or not at all."""
 
 import os
 from pathlib import Path
@@ -8,18 +8,18 @@ def write_page(page: str, out: Path, *, force: bool = False) -> None:
     """Write a page to a file.
 
     Args:
-        page: The page.
-        out: The file. It must not be there, nor a link of that name.
-        force: Whether one that is there is written over.
+        page: The HTML.
+        out: The file, which must not exist, not even as a broken link, unless ``force`` is set.
+        force: Whether to replace an existing file.
 
     Raises:
-        OSError: It can't be written; no part of it is left, and an older page stays as it was.
+        OSError: The page can't be written. No part of it is left, and an existing file is unchanged.
     """
     data = page.encode(errors="backslashreplace")
     if not force or not os.path.lexists(out):
         _write_new(data, out)
     elif out.is_symlink() or not out.is_file():
-        out.write_bytes(data)  # a device, or where a link of the user's leads
+        out.write_bytes(data)  # a device, or a link: the file that it leads to is written
     else:
         part = out.with_name(f".{out.name}.{os.getpid()}.part")
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What all commands print with: notes, tables, facts and JSON."""
+"""Printing of results, notes, tables, JSON and progress, for all commands."""
 
 import json
 import re
@@ -11,36 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from recloser.cli import streams
-from recloser.cli.failures import say
-from recloser.core.formatting import counted, duration, printable
-
-# Whoever prints needs the words too.
-__all__ = [
-    "counted",
-    "duration",
-    "note",
-    "print_facts",
-    "print_json",
-    "print_table",
-    "print_text",
-    "printable",
-    "results",
-]
+from recloser.cli.failures import print_error_line
+from recloser.core.formatting import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
 _DELETE: Final = "\x7f"
-_NOT_ASCII: Final = re.compile("[^\n -~]")
-_WIDE: Final = 1000  # for a file or a pipe: nothing is cut
+_NOT_PRINTABLE_ASCII: Final = re.compile("[^\n -~]")
+_WIDE_COLUMNS: Final = 1000  # for a file or a pipe: nothing is cut
 
 
 @cache
 def results() -> "Console":
-    """Where results are printed: standard output, with nothing interpreted in them.
+    """The console that prints results to standard output.
 
-    Text is printed with what could steer a terminal escaped, except for its ends of lines.
+    It interprets no markup in text, and escapes every character that could steer a terminal,
+    except the ends of lines.
     """
     from rich.console import Console
 
@@ -53,17 +41,17 @@ def results() -> "Console":
         def on_broken_pipe(self) -> None:
             streams.silence(sys.stdout)  # rich would end with the status of a difference
 
-    width = None if sys.stdout.isatty() else _WIDE
+    width = None if sys.stdout.isatty() else _WIDE_COLUMNS
     return Results(width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
-    """Say something about the work, which is no result: one line on standard error."""
-    say(message)
+    """Print one line about the work, which is not a result, to standard error."""
+    print_error_line(message)
 
 
 def print_text(text: str, end: str = "\n") -> None:
-    """Print text as a result, with what could steer a terminal escaped, except for ends of lines."""
+    """Print text as a result; escapes what could steer a terminal, except the ends of lines."""
     streams.write(_printable_lines(text) + end)
 
 
@@ -72,19 +60,25 @@ def _printable_lines(text: str) -> str:
 
 
 class Stages:
-    """Bars for the stages of one work: the bytes of its files are read, then calls are driven."""
+    """Progress bars for the two stages of a replay: reading files, then driving breakers.
+
+    Args:
+        bars: The display that the bars belong to.
+        what: The text beside the first bar.
+        size: The bytes to read.
+    """
 
     def __init__(self, bars: "Progress", what: str, size: int) -> None:
         self._bars = bars
         self._reading = bars.add_task(printable(what), total=size, unit="")
         self._driving: TaskID | None = None
 
-    def read(self, size: int) -> None:
-        """So many more bytes have been read, as they are on disk."""
+    def advance_reading(self, size: int) -> None:
+        """Add ``size`` bytes, counted as they are on disk, to what has been read."""
         self._bars.advance(self._reading, size)
 
-    def driven(self, done: int, total: int) -> None:
-        """So many calls have been driven, of so many."""
+    def show_driven(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` calls have been driven."""
         if self._driving is None:
             self._driving = self._bars.add_task("driving", total=total, unit="calls")
         self._bars.update(self._driving, completed=done)
@@ -92,10 +86,13 @@ class Stages:
 
 @contextmanager
 def stages_progress(what: str, size: int) -> Iterator[Stages | None]:
-    """Bars on standard error for the bytes of files and what is done with them.
+    """Show progress bars on standard error, with rates and the time left.
 
-    Each shows how fast it goes and how long it still takes. None where standard error is no
-    terminal, or the size is not known.
+    Yields None if standard error is not a terminal or the size is not known.
+
+    Args:
+        what: The text beside the first bar.
+        size: The bytes to read; 0 if that is not known.
     """
     if not sys.stderr.isatty() or not size:
         yield None
@@ -133,23 +130,23 @@ def stages_progress(what: str, size: int) -> Iterator[Stages | None]:
 
 
 def print_json(value: Mapping[str, object]) -> None:
-    """Print one JSON object, indented for people and parsers alike.
+    """Print one indented JSON object.
 
-    What could steer a terminal, or break a line, is escaped as JSON does it, and so is what the
-    encoding of standard output does not have.
+    Characters that could steer a terminal or break a line are written as JSON escapes, and so are
+    those that the encoding of standard output lacks.
     """
     try:
         text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     except UnicodeEncodeError:  # a path that is not UTF-8
         text = json.dumps(msgspec.to_builtins(value), indent=2)
     if not text.isascii() or _DELETE in text:
-        escape = _escaped_unless_safe if streams.is_unicode() else _escaped
-        text = _NOT_ASCII.sub(lambda found: escape(found[0]), text)
+        escape = _escaped_unless_printable if streams.is_unicode() else _escaped
+        text = _NOT_PRINTABLE_ASCII.sub(lambda found: escape(found[0]), text)
     streams.write(f"{text}\n")
 
 
 @cache
-def _escaped_unless_safe(char: str) -> str:
+def _escaped_unless_printable(char: str) -> str:
     return char if printable(char) == char else _escaped(char)
 
 
@@ -168,11 +165,12 @@ def print_table(
     """Print a table without frames.
 
     Args:
-        headings: Its columns; if all are empty the headings are left out.
-        rows: Its cells.
-        right: The columns that are set flush right.
-        folded: The columns whose cells go on below themselves where they are too long.
-        red: The numbers, from 0, of the rows that are coloured so.
+        headings: The titles of the columns; if all are empty, no heading line is printed.
+        rows: The cells of each row.
+        right: The titles of the columns that are aligned right.
+        red: The indexes, from 0, of the rows that are printed in red.
+        folded: The titles of the columns whose long cells continue on further lines; in others
+            they are cut.
     """
     from rich.table import Table
     from rich.text import Text
@@ -199,7 +197,12 @@ def print_table(
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
-    """On a terminal, a bar: told what is done, how much of it, and of how much if that is known."""
+    """Show one progress bar on standard error; yields None if that is not a terminal.
+
+    Yields:
+        A function that updates the bar. It takes what is being done, how much of it is done, and
+        the total, or None while that is not known.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -209,21 +212,24 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
     with Progress(console=Console(stderr=True, markup=False), transient=True) as bar:
         task = bar.add_task("", total=None)
 
-        def tell(doing: str, done: int, total: int | None) -> None:
+        def update(doing: str, done: int, total: int | None) -> None:
             bar.update(task, description=printable(doing), completed=done, total=total)
 
-        yield tell
+        yield update
 
 
 @contextmanager
-def working_progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on standard error for things done, to be told how many; None off a terminal."""
+def counting_progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """Show a progress bar for ``total`` items; yields a function that takes how many are done.
+
+    Yields None if standard error is not a terminal.
+    """
     with progress_bar() as bar:
         yield None if bar is None else lambda done: bar(what, done, total)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Print names and what they are, a line each; what is too long goes on below itself."""
+    """Print pairs of a name and a text, one pair per line; long text continues below itself."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""``recloser why`` as Markdown, to be pasted into an incident document."""
+"""The answer of ``recloser why`` as Markdown, to paste into an incident document."""
 
 import re
 from collections.abc import Sequence
@@ -6,21 +6,27 @@ from typing import Final
 
 from recloser.audit.cause import Answer, Cause, Standing
 from recloser.audit.phrasing import facts, repeat_command, unread_note
-from recloser.cli.render.terminal import duration, printable
+from recloser.core.formatting import duration, printable
 
-# What begins markup, a mention, a link or an emoji; an underscore or colon within a word does not.
+# Characters that begin markup, a mention, a link or an emoji. An underscore or colon inside a word
+# begins none.
 _ACTIVE: Final = re.compile(
     r"[\\`*\[\]#|~<>&$@]|(?<!\w)_|_(?!\w)|:(?=[A-Za-z+/])|(?<=\bwww)\.", re.ASCII
 )
 
 
 def escaped(text: str) -> str:
-    """The text so that no renderer of Markdown takes any of it for more than text."""
+    """Escape text so that a Markdown renderer shows it unchanged, as plain text."""
     return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", printable(text))
 
 
 def markdown(answer: Answer, settings: Sequence[str] = ()) -> str:
-    """An answer as Markdown: a heading, a table of facts and one of evidence for each cause."""
+    """Format an answer: for each cause a heading, a table of facts and a table of the evidence.
+
+    Args:
+        answer: The answer.
+        settings: The ``--config`` and ``--set`` options to repeat in the command under each cause.
+    """
     parts: list[str] = []
     if answer.standing is not None:
         parts += _standing(answer.standing)
@@ -36,14 +42,14 @@ def markdown(answer: Answer, settings: Sequence[str] = ()) -> str:
 
 
 def _cause(cause: Cause) -> list[str]:
-    told = [f"### {escaped(cause.headline)}\n", _table(("what", "figures"), facts(cause))]
+    parts = [f"### {escaped(cause.headline)}\n", _table(("what", "figures"), facts(cause))]
     if cause.evidence:
         rows = [
             (str(c.seq), c.utc, duration(c.took_ns), c.outcome, c.error or "", c.route or "")
             for c in cause.evidence
         ]
-        told.append(_table(("seq", "ended (UTC)", "took", "outcome", "error", "route"), rows))
-    return told
+        parts.append(_table(("seq", "ended (UTC)", "took", "outcome", "error", "route"), rows))
+    return parts
 
 
 def _standing(standing: Standing) -> list[str]:

@@ -1,18 +1,24 @@
-"""``recloser why`` as text on a terminal."""
+"""The answer of ``recloser why`` as text on a terminal."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, EvidenceCall, Standing
 from recloser.audit.phrasing import facts, repeat_command, unread_note
-from recloser.cli.render.terminal import duration, print_facts, print_table, printable, results
+from recloser.cli.render.terminal import print_facts, print_table, results
+from recloser.core.formatting import duration, printable
 from recloser.core.state_machine import CLOSED
 
-_CALLS_SHOWN: Final = 10
+_CALLS_SHOWN: Final = 10  # the first and the last
 
 
 def print_answer(answer: Answer, settings: Sequence[str] = ()) -> None:
-    """Print an answer: of each cause its headline, its facts and its evidence."""
+    """Print the headline, the facts and the evidence of every cause in an answer.
+
+    Args:
+        answer: The answer.
+        settings: The ``--config`` and ``--set`` options to repeat in the command under each cause.
+    """
     out = results()
     if answer.standing is not None:
         _print_standing(answer.standing)
@@ -30,7 +36,7 @@ def print_answer(answer: Answer, settings: Sequence[str] = ()) -> None:
 
 
 def print_cause(cause: Cause) -> None:
-    """Print why a breaker opened."""
+    """Print why a breaker opened: the headline, the facts and the calls that are the evidence."""
     out = results()
     _print_headline(cause.headline, "bold red")
     out.print()
@@ -41,11 +47,11 @@ def print_cause(cause: Cause) -> None:
     shown = list(cause.evidence)
     if len(shown) > 2 * _CALLS_SHOWN:
         shown = [*shown[:_CALLS_SHOWN], *shown[-_CALLS_SHOWN:]]
-    # The headline tells the day.
+    # Only the time of day: the headline has the date.
     print_table(
         ("seq", "ended (UTC)", "took", "outcome"),
         (
-            (str(call.seq), call.utc.partition("T")[2], duration(call.took_ns), _what(call))
+            (str(call.seq), call.utc.partition("T")[2], duration(call.took_ns), _outcome(call))
             for call in shown
         ),
         right=("seq", "took"),
@@ -56,7 +62,7 @@ def print_cause(cause: Cause) -> None:
         out.print(f"… and {left_out:,} between the first and last {_CALLS_SHOWN}; --json has all")
 
 
-def _what(call: EvidenceCall) -> str:
+def _outcome(call: EvidenceCall) -> str:
     ended = "succeeded" if call.outcome == "call_succeeded" else call.error or "failed"
     return " ".join(part for part in (ended, call.route) if part)
 
@@ -73,11 +79,11 @@ def _print_standing(standing: Standing) -> None:
     unknown = "before what was read" if standing.epoch else "the beginning"
     since = standing.since_utc or unknown
     by = f", by {standing.since_by.value} at seq {standing.since_seq}" if standing.since_by else ""
-    told = [("since", f"{since}{by}"), *(("rule", figure) for figure in standing.figures)]
+    rows = [("since", f"{since}{by}"), *(("rule", figure) for figure in standing.figures)]
     if standing.mode != "enforce":
-        told.append(("mode", standing.mode))
+        rows.append(("mode", standing.mode))
     if standing.retry_utc is not None:
-        told.append(("next probe", standing.retry_utc))
+        rows.append(("next probe", standing.retry_utc))
     if standing.reason is not None:
-        told.append(("reason", standing.reason))
-    print_facts(told)
+        rows.append(("reason", standing.reason))
+    print_facts(rows)

@@ -81,7 +81,7 @@ def _record_failure(state: State, seq: int) -> None:
 
 
 def run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
-    """Apply rows to a closed breaker up to one that is no outcome of this epoch.
+    """Apply rows to a closed breaker, as long as they are outcomes of this epoch.
 
     Args:
         state: The state, which is changed.

@@ -11,7 +11,7 @@ CLOSED, OPEN, HALF_OPEN = range(3)
 
 
 class OutcomeCode(IntEnum):
-    """What an event says of a call, or how an imported call ended.
+    """Kinds of events about calls, and the ways in which an imported call ended.
 
     Attributes:
         SUCCEEDED: The call succeeded.
@@ -42,7 +42,7 @@ UNKNOWN: Final[int] = OutcomeCode.UNKNOWN.value
 OTHER: Final[int] = OutcomeCode.OTHER.value
 
 NO_RULE: Final = 0
-"""What a function returns that found no rule to fire."""
+"""Returned where no rule fires."""
 
 (
     CONSECUTIVE_FAILURES,
@@ -56,16 +56,16 @@ NO_RULE: Final = 0
     PROBE_WINDOW,
     HALF_OPEN_TIMEOUT,
 ) = range(1, 11)
-"""Rules; each is returned by the function that finds that it fires."""
+"""Rules; a function that finds that one fires returns its number."""
 
 FUTURE_EPOCH, ADMITS_NO_PROBE, NO_PLACE_FOR_A_PROBE, WRONG_PROBE_NUMBER = (-1, -2, -3, -4)
-"""What ``step`` returns of an event that cannot have happened."""
+"""Returned by ``step`` for an event that cannot have happened."""
 
 ALLOWED, PROBE, COOLING, FORCED, EXHAUSTED, DISABLED = range(6)
 """Answers of ``decide``."""
 
 ASKS_OUTCOME, ASKS_WINDOW, IS_DUE, ASKS_ALL = (-5, -6, -7, -8)
-"""What ``simulate`` returns where it needs an answer from its caller."""
+"""Returned by ``simulate`` where it needs an answer from its caller."""
 
 NEVER: Final = (1 << 63) - 1
 """A time or duration that is never reached, in nanoseconds."""

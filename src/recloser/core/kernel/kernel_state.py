@@ -70,7 +70,7 @@ class Reclosing:
 
 
 class State:
-    """What the rules know of one breaker; a new state is closed.
+    """The state of one breaker, as far as the rules need it; a new state is closed.
 
     Attributes:
         rules: Its settings.

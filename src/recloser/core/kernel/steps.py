@@ -1,6 +1,6 @@
 # cython: language_level=3, annotation_typing=False, freethreading_compatible=True
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What changes a breaker: events, deadlines, the begin of an epoch, and other settings.
+"""The steps that change a breaker: events, deadlines, the begin of an epoch, other settings.
 
 Times and durations are in nanoseconds of the log; times never decrease from one event to the next.
 """
@@ -54,7 +54,7 @@ IS_COMPILED: bool = cython.compiled
 
 
 def decide(state: State) -> int:
-    """What the breaker answers a call until the next event or deadline.
+    """The answer of a breaker to any call before the next event or deadline.
 
     Returns:
         ``ALLOWED``, ``PROBE`` or ``DISABLED`` where it lets the call through; ``COOLING``, ``FORCED``

@@ -1,15 +1,15 @@
-"""Exported traffic is replayed by its columns, and tuned on as the log is that it was made of."""
+"""Imported calls in a Parquet file give the same results as the log that was exported."""
 
 import json
 import subprocess
 import sys
 
 import pytest
-
+from log_files import write_traffic
 from observed_calls import ObservedCall, write_trace
+
 from recloser.cli import status_of
 from recloser.core.events import Outcome
-from support import write_traffic
 
 OUTAGE = "..FFFFFF....." + "." * 40 + "FFFFF...."
 
@@ -31,7 +31,7 @@ def logs(capsys, tmp_path):
 SETTINGS = ("--set", "failure_threshold=3", "--set", "recovery_timeout_seconds=2")
 
 
-def test_it_tells_what_driving_call_by_call_tells_but_for_the_evidence(capsys, logs):
+def test_driving_by_columns_differs_from_driving_by_calls_only_in_the_evidence(capsys, logs):
     by_call, by_column = (
         json.loads(run(capsys, "replay", log, *SETTINGS, "--json")[1]) for log in logs
     )
@@ -44,7 +44,7 @@ def test_it_tells_what_driving_call_by_call_tells_but_for_the_evidence(capsys, l
     assert by_column["engine"] == {"name": "columns", "because": None}
 
 
-def test_it_says_that_there_is_no_evidence_and_where_to_find_some(capsys, logs, tmp_path):
+def test_driving_by_columns_notes_how_to_get_the_evidence(capsys, logs, tmp_path):
     status, out, err = run(capsys, "replay", logs[1], *SETTINGS, "--edges", "2")
     assert status == 0
     assert "b        CLOSED      2 " in out
@@ -52,14 +52,14 @@ def test_it_says_that_there_is_no_evidence_and_where_to_find_some(capsys, logs, 
     assert "before them; --edges 0 shows all" in out
     assert "62 calls, " in out
     assert "failure_threshold=3" in err
-    assert "-o keeps a log that does" in err
+    assert "-o writes a log with evidence" in err
     assert run(capsys, "replay", logs[1], *SETTINGS, "-o", tmp_path / "driven")[0] == 0
     status, out, _ = run(capsys, "why", tmp_path / "driven")
     assert "3 consecutive failures reached the threshold of 3" in out
 
 
 @pytest.mark.parametrize("mode", ["shadow", "disabled"])
-def test_a_mode_that_refuses_nothing_is_driven_by_columns_too(capsys, logs, mode):
+def test_modes_that_reject_nothing_are_driven_by_columns(capsys, logs, mode):
     by_call, by_column = (
         json.loads(run(capsys, "replay", log, *SETTINGS, "--set", f"mode={mode}", "--json")[1])
         for log in logs
@@ -70,7 +70,7 @@ def test_a_mode_that_refuses_nothing_is_driven_by_columns_too(capsys, logs, mode
 
 
 def test_breakers_that_share_a_log_are_driven_together(capsys, tmp_path):
-    """A call of one finds the other's cooldown passed, since both live in one log."""
+    """A call of one breaker ends the cooldown of the other, because both share one log."""
     calls = [
         ObservedCall(name, second * 10**9, 10**6, Outcome.FAILED)
         for second in range(60)
@@ -79,11 +79,11 @@ def test_breakers_that_share_a_log_are_driven_together(capsys, tmp_path):
     ]
     write_trace(tmp_path / "log", calls)
     run(capsys, "export", tmp_path / "log", tmp_path / "log.parquet")
-    told = [
+    outputs = [
         run(capsys, "replay", tmp_path / name, *SETTINGS, "--json")
         for name in ("log", "log.parquet")
     ]
-    by_call, by_column = (json.loads(out) for _, out, _ in told)
+    by_call, by_column = (json.loads(out) for _, out, _ in outputs)
     for name in ("breakers", "digest", "states", "totals"):
         assert by_column[name] == by_call[name]
     assert by_column["engine"]["name"] == "columns"
@@ -96,14 +96,14 @@ def test_breakers_that_share_a_log_are_driven_together(capsys, tmp_path):
         ("tune", "--grid", "failure_threshold=1..6", "--grid", "recovery_timeout_seconds=1,3,9"),
     ],
 )
-def test_columns_come_to_what_lines_come_to(capsys, logs, command):
+def test_whatif_and_tune_give_the_same_on_a_parquet_file(capsys, logs, command):
     name, *options = command
     by_line, by_column = (run(capsys, name, log, *options, "--json") for log in logs)
     assert by_column == by_line
 
 
 @pytest.mark.parametrize("command", ["whatif", "tune"])
-def test_without_numpy_it_comes_to_the_same(capsys, logs, command):
+def test_whatif_and_tune_give_the_same_without_numpy(capsys, logs, command):
     code = (
         "import sys; sys.modules['numpy'] = None\n"
         "from recloser.cli import status_of\n"

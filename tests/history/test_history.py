@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from conftest import RECORDED_LOGS, ROOT
+from recloser import replay
 
 FIXTURES = ROOT / "fixtures"
 NAMES = [path.name for path in RECORDED_LOGS]
@@ -63,3 +64,9 @@ def test_digest_equals_the_one_computed_by_hand_and_the_committed_one(name):
 )
 def test_hash_seed_time_zone_locale_and_optimization_do_not_change_the_digest(environment):
     assert digests(**environment) == {name: digest_by_hand(FIXTURES / name) for name in NAMES}
+
+
+def test_because_is_a_deprecated_name_of_engine_reason():
+    history = replay(RECORDED_LOGS[0])
+    with pytest.warns(DeprecationWarning, match="use History.engine_reason"):
+        assert history.because == history.engine_reason

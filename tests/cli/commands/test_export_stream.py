@@ -1,15 +1,15 @@
-"""``recloser export redis://… LOG`` as its user meets it."""
+"""``recloser export redis://… LOG``: what is written and what is printed."""
 
 import json
 
 import pytest
+from breaker_calls import fail
+from redis_servers import RedisServer, servers_here
 
 from recloser import CircuitBreaker
 from recloser.cli import status_of
-from recloser.cli.stream_exporting import is_stream
+from recloser.cli.commands.export_stream import is_stream
 from recloser.sharing.redis_log import RedisLog
-from redis_servers import RedisServer, servers_here
-from support import fail
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def server():
         yield running
 
 
-def test_a_stream_becomes_a_log_that_commands_read(server, tmp_path, capsys):
+def test_exported_stream_is_a_log_that_commands_read(server, tmp_path, capsys):
     log = str(tmp_path / "log")
     assert status_of(["export", f"{server.url}?stream=shop", log]) == 0
     told = capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_a_stream_becomes_a_log_that_commands_read(server, tmp_path, capsys):
     assert "5 consecutive failures reached the threshold of 5" in capsys.readouterr().out
 
 
-def test_it_is_told_as_json(server, tmp_path, capsys):
+def test_stream_export_as_json(server, tmp_path, capsys):
     log = str(tmp_path / "log")
     assert status_of(["export", "--json", f"{server.url}?stream=shop", log]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -55,9 +55,7 @@ def test_it_is_told_as_json(server, tmp_path, capsys):
         ("redis://:hunter2@127.0.0.1:1/0?stream=", "stream must be a name"),
     ],
 )
-def test_what_can_not_be_used_is_told_on_one_line_without_what_is_secret(
-    tmp_path, capsys, url, says
-):
+def test_unusable_url_is_reported_in_one_line_without_its_password(tmp_path, capsys, url, says):
     assert status_of(["export", url, str(tmp_path / "log")]) == 2
     told = capsys.readouterr().err
     assert says in told
@@ -65,7 +63,7 @@ def test_what_can_not_be_used_is_told_on_one_line_without_what_is_secret(
     assert "hunter2" not in told
 
 
-def test_a_stream_is_told_from_a_log_by_its_scheme():
+def test_urls_of_servers_are_streams_and_paths_are_logs():
     urls = ["redis://h", "rediss://h", "valkey://h", "valkeys://h", "unix:///run/redis.sock"]
     assert all(map(is_stream, urls))
     assert not any(map(is_stream, ["logs/payments", "redis", "-", "http://h"]))

@@ -301,7 +301,7 @@ class _Handler(logging.Handler):
         self._has_lock = has_lock
         super().__init__()
 
-    def createLock(self) -> None:  # noqa: N802  # as logging calls it
+    def createLock(self) -> None:  # as logging calls it
         """Make the lock, if there is to be one."""
         if self._has_lock:
             super().createLock()

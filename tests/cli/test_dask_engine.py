@@ -1,4 +1,4 @@
-"""``--engine dask``: what a cluster comes to is what one machine prints, figure for figure."""
+"""``--engine dask`` prints the same figures on a cluster as on one machine."""
 
 import json
 import socket
@@ -11,8 +11,9 @@ from unittest import mock
 
 import pytest
 from attrs import evolve
-
+from log_files import write_segment
 from observed_calls import ObservedCall, write_trace
+
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
 from recloser.cli import status_of
 from recloser.cluster import executor
@@ -20,7 +21,6 @@ from recloser.cluster.dataset import describe
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
-from support import write_segment
 
 MS = 10**6
 NAMES = ("bank", "mail", "stock")
@@ -73,7 +73,7 @@ def imported(folder):
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """Of each kind a file, of several spans."""
+    """One Parquet file of each kind, with several row groups."""
     folder = tmp_path_factory.mktemp("logs")
     with mock.patch.object(parquet, "ROW_GROUP", 50):
         write_parquet(recorded(), folder / "recorded.parquet")
@@ -82,7 +82,7 @@ def logs(tmp_path_factory):
     return folder
 
 
-def told(capsys, *arguments):
+def output_of(capsys, *arguments):
     status = status_of([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     return status, out, err
@@ -90,15 +90,15 @@ def told(capsys, *arguments):
 
 @pytest.fixture
 def both(capsys, logs, scheduler):
-    """What a command tells of a log on one machine, and on the cluster."""
+    """The output of a command on one machine, and on the cluster."""
 
     def run(command, kind, *more):
         path = logs / f"{kind}.parquet"
-        alone = told(capsys, command, path, *more)
+        alone = output_of(capsys, command, path, *more)
         with mock.patch.object(
             executor.DaskRunner, "run", autospec=True, side_effect=work
         ) as worked:
-            on_cluster = told(
+            on_cluster = output_of(
                 capsys, command, path, *more, "--engine", "dask", "--scheduler", scheduler
             )
         assert worked.called
@@ -119,7 +119,7 @@ TUNE = [GRID, (*GRID, "--failure-weight", "9"), (*GRID, "--breaker", "stock")]
     [*(("whatif", *more) for more in WHATIF), *(("tune", *more) for more in TUNE)],
     ids=" ".join,
 )
-def test_whatif_and_tune_tell_the_same(both, asked, kind):
+def test_whatif_and_tune_give_the_same_json_on_a_cluster(both, asked, kind):
     command, *more = asked
     alone, on_cluster = both(command, kind, *more, "--json")
     assert alone[0] == 0
@@ -127,14 +127,14 @@ def test_whatif_and_tune_tell_the_same(both, asked, kind):
 
 
 @pytest.mark.parametrize("asked", [("whatif", *WHATIF[0]), ("tune", *TUNE[0])], ids=" ".join)
-def test_they_tell_the_same_in_words(both, asked):
+def test_whatif_and_tune_give_the_same_text_on_a_cluster(both, asked):
     command, *more = asked
     alone, on_cluster = both(command, "recorded", *more)
     assert alone[0] == 0
     assert on_cluster == alone
 
 
-def test_so_does_whatif_with_settings_of_files(both, tmp_path):
+def test_whatif_with_settings_files_gives_the_same_on_a_cluster(both, tmp_path):
     for name, threshold in (("own", 4), ("other", 40)):
         (tmp_path / f"{name}.toml").write_text(f"failure_threshold = {threshold}\n")
     files = ("--config", tmp_path / "own.toml", "--against", tmp_path / "other.toml")
@@ -144,18 +144,18 @@ def test_so_does_whatif_with_settings_of_files(both, tmp_path):
     assert trips[1] > 0 == trips[2]
 
 
-def test_replay_tells_the_same_and_of_each_log(both, logs):
+def test_replay_gives_the_same_json_on_a_cluster_and_lists_each_log(both, logs):
     alone, on_cluster = both("replay", "recorded", "--json")
     assert (alone[0], on_cluster[0]) == (0, 0)
     assert_same(json.loads(alone[1]), json.loads(on_cluster[1]), logs / "recorded.parquet")
 
 
-def test_imported_traffic_is_driven_to_the_evidence_that_its_events_give(both, capsys, logs):
-    """One machine drives an exported trace by its columns, which tell no evidence."""
+def test_imported_traffic_on_a_cluster_has_the_evidence_of_a_replay_by_events(both, capsys, logs):
+    """One machine drives an exported trace by its columns, which record no evidence."""
     (_, alone, _), (status, on_cluster, err) = both("replay", "imported", *DRIVEN, "--json")
     assert status == 0
     assert "driven with failure_threshold=3, recovery_timeout_seconds=1" in err
-    by_events = json.loads(told(capsys, "replay", logs / "trace", *DRIVEN, "--json")[1])
+    by_events = json.loads(output_of(capsys, "replay", logs / "trace", *DRIVEN, "--json")[1])
     expected = {**json.loads(alone), "edges": by_events["edges"]}
     assert_same(expected, json.loads(on_cluster), logs / "imported.parquet")
 
@@ -170,7 +170,7 @@ def assert_same(expected, found, path):
     assert found == expected
 
 
-def test_replay_in_words_has_the_same_tables(both):
+def test_replay_prints_the_same_tables_on_a_cluster(both):
     (_, alone, _), (_, on_cluster, err) = both("replay", "recorded")
     digest = alone.rpartition("digest ")[2]
     assert on_cluster == alone.replace(" events, ", " events in 1 log, ")
@@ -186,9 +186,9 @@ def pair(tmp_path):
     return tmp_path
 
 
-def test_the_figures_of_several_logs_are_summed_up(capsys, pair, scheduler):
+def test_whatif_and_tune_sum_the_figures_of_several_logs(capsys, pair, scheduler):
     def of(*arguments):
-        status, out, err = told(capsys, *arguments, "--json")
+        status, out, err = output_of(capsys, *arguments, "--json")
         assert (status, err) == (0, "")
         return json.loads(out)
 
@@ -207,9 +207,9 @@ def test_the_figures_of_several_logs_are_summed_up(capsys, pair, scheduler):
             f"{name} @ web-{number}" for name in NAMES for number in (1, 2)
         )
     one, other = (
-        of_tune(told(capsys, "tune", pair / f"{n}.parquet", *tune, "--json")) for n in "12"
+        of_tune(output_of(capsys, "tune", pair / f"{n}.parquet", *tune, "--json")) for n in "12"
     )
-    found = of_tune(told(capsys, "tune", pair, *tune, *cluster, "--json"))
+    found = of_tune(output_of(capsys, "tune", pair, *tune, *cluster, "--json"))
     assert found == {name: one[name] + other[name] for name in one}
 
 
@@ -229,49 +229,49 @@ def of_tune(said):
     }
 
 
-def test_breakers_of_several_hosts_are_told_apart(capsys, pair, scheduler):
+def test_breakers_with_one_name_are_shown_with_their_host(capsys, pair, scheduler):
     cluster = ("--engine", "dask", "--scheduler", scheduler)
-    status, out, err = told(capsys, "replay", pair, *cluster, "--edges", "3")
+    status, out, err = output_of(capsys, "replay", pair, *cluster, "--edges", "3")
     assert status == 0
     assert "bank @ web-1" in out
     assert "bank @ web-2" in out
     assert "in 2 logs" in out
     assert "before them; --edges 0 shows all" in out
-    assert "--merge-hosts takes them for one" in err
+    assert "--merge-hosts treats them as one" in err
 
 
 @pytest.mark.parametrize("more", [(), ("--merge-hosts",)], ids=["apart", "merged"])
-def test_edges_of_several_hosts_are_in_the_order_of_wall_time(capsys, pair, scheduler, more):
+def test_edges_of_several_hosts_are_ordered_by_wall_time(capsys, pair, scheduler, more):
     cluster = ("--engine", "dask", "--scheduler", scheduler)
-    _, out, _ = told(capsys, "replay", pair, *cluster, *more, "--edges", "0")
+    _, out, _ = output_of(capsys, "replay", pair, *cluster, *more, "--edges", "0")
     edges = [line.split() for line in out.splitlines() if "→" in line]
     assert {edge[2] for edge in edges} == set(NAMES)
     assert len(edges) > 20
     assert [edge[1] for edge in edges] == sorted(edge[1] for edge in edges)
 
 
-def test_a_witness_that_differs_is_told_with_its_log_and_is_status_1(capsys, pair, scheduler):
+def test_differing_witness_names_its_log_and_has_status_1(capsys, pair, scheduler):
     events = recorded()
     place = next(n for n, event in enumerate(events) if event.kind == "state_changed")
     events[place] = evolve(events[place], to_state=events[place].from_state)
     write_parquet(events, pair / "0.parquet")
-    status, out, err = told(
+    status, out, err = output_of(
         capsys, "replay", pair, "--engine", "dask", "--scheduler", scheduler, "--json"
     )
     assert status == 1
     found = json.loads(out)
     assert {each["log"] for each in found["differences"]} == {str(pair / "0.parquet")}
     assert [log["engine"]["name"] for log in found["logs"]] == ["events", "columns", "columns"]
-    assert f"{pair}/0.parquet: the histories part at seq" in err
+    assert f"{pair}/0.parquet: the histories differ at seq" in err
 
 
-def test_a_torn_tail_is_told_with_its_log_and_is_status_4(capsys, pair, scheduler):
+def test_torn_tail_names_its_log_and_has_status_4(capsys, pair, scheduler):
     segment = write_segment(pair / "torn", recorded())
     with segment.open("ab") as file:
         file.write(b'{"event":"call_succ')
     log = LogReader(segment)
     write_parquet(log, pair / "0.parquet", tail=lambda: log.tail)
-    status, _, err = told(capsys, "replay", pair, "--engine", "dask", "--scheduler", scheduler)
+    status, _, err = output_of(capsys, "replay", pair, "--engine", "dask", "--scheduler", scheduler)
     assert status == 4
     assert f"{pair}/0.parquet: " in err
 
@@ -289,14 +289,14 @@ def export_host(path, calls):
 
 @pytest.fixture
 def merging(capsys, tmp_path, scheduler):
-    """Three failures in a row, but for a success of the other host 2 ms before the last."""
+    """Three consecutive failures, except for a success of the other host 2 ms before the last."""
     export_host(tmp_path / "a.parquet", [(10, "F"), (20, "F"), (30, "F")])
     export_host(tmp_path / "b.parquet", [(0, "."), (28, "."), (500, ".")])
 
     def run(*more):
         cluster = ("--engine", "dask", "--scheduler", scheduler)
         settings = ("--set", "failure_threshold=3", "--merge-hosts")
-        status, out, err = told(
+        status, out, err = output_of(
             capsys, "replay", f"{tmp_path}/*.parquet", *cluster, *settings, *more
         )
         assert (status, err) == (0, "")
@@ -305,9 +305,9 @@ def merging(capsys, tmp_path, scheduler):
     return run
 
 
-def test_an_order_that_the_clocks_leave_open_is_told(merging):
+def test_merging_shows_whether_an_order_that_clocks_leave_open_changes_an_edge(merging):
     certain = merging()
-    assert "no edge changes" in certain
+    assert "change no edge" in certain
     assert "if this host" not in certain
     uncertain = merging("--clock-uncertainty", "4ms")
     assert "6 calls, 0 edges" in uncertain
@@ -316,7 +316,7 @@ def test_an_order_that_the_clocks_leave_open_is_told(merging):
         ["bank", "a.parquet", "4.000", "ms"],
         ["bank", "b.parquet", "4.000", "ms"],
     ]
-    assert ["behind" in line for line in lines] == [True, False]
+    assert ["slow" in line for line in lines] == [True, False]
 
 
 def test_merged_hosts_as_json_have_the_documented_form(merging):
@@ -337,9 +337,9 @@ def test_merged_hosts_as_json_have_the_documented_form(merging):
     ]
 
 
-def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
+def test_merging_notes_how_many_rejected_calls_are_left_out(capsys, pair, scheduler):
     cluster = ("--engine", "dask", "--scheduler", scheduler)
-    status, out, err = told(capsys, "replay", pair, *cluster, "--merge-hosts", "--json")
+    status, out, err = output_of(capsys, "replay", pair, *cluster, "--merge-hosts", "--json")
     assert status == 0
     merged = json.loads(out)["merged"]
     assert list(merged) == sorted(NAMES)
@@ -347,7 +347,7 @@ def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
     refused = sum(share["refused"] for share in shares)
     assert sum(share["calls"] for share in shares) + refused == 1200
     assert err.startswith(
-        f"recloser: {refused} calls that the hosts' own breakers refused left out"
+        f"recloser: {refused} calls left out that the hosts' own breakers rejected"
     )
 
 
@@ -357,21 +357,27 @@ def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--workers", "2"), "--scheduler and --workers are of --engine dask"),
-        (("--engine", "dask", "--workers", "2", "--scheduler", "x"), "leave --workers out"),
-        (("--merge-hosts",), "are of --engine dask"),
-        (("--engine", "dask", "--clock-uncertainty", "5ms"), "is of --merge-hosts"),
-        (("--engine", "dask", "--prove"), "are not of --engine dask"),
-        (("--engine", "dask", "--merge-hosts", "--clock-uncertainty", "soon"), "not 'soon'"),
-        (("--engine", "dask", "--merge-hosts", "--clock-uncertainty=-1ms"), "from 0ns up"),
+        (("--workers", "2"), "--scheduler and --workers need --engine dask"),
+        (("--engine", "dask", "--workers", "2", "--scheduler", "x"), "give one of them"),
+        (("--merge-hosts",), "need --engine dask"),
+        (("--engine", "dask", "--clock-uncertainty", "5ms"), "needs --merge-hosts"),
+        (("--engine", "dask", "--prove"), "can't be used with --engine dask"),
+        (
+            ("--engine", "dask", "--merge-hosts", "--clock-uncertainty", "soon"),
+            "cannot read 'soon' as a clock uncertainty",
+        ),
+        (
+            ("--engine", "dask", "--merge-hosts", "--clock-uncertainty=-1ms"),
+            "must be at least 0ns, not -1ms",
+        ),
         (("--engine", "dask"), "*.parquet: there is no such file"),
     ],
 )
-def test_what_does_not_go_together_is_refused_before_anything_is_started(
+def test_options_that_exclude_each_other_are_refused_before_workers_start(
     capsys, tmp_path, arguments, said
 ):
     with mock.patch.object(executor, "cluster", side_effect=AssertionError):
-        status, out, err = told(capsys, "replay", tmp_path / "*.parquet", *arguments)
+        status, out, err = output_of(capsys, "replay", tmp_path / "*.parquet", *arguments)
     assert (status, out) == (2, "")
     assert said in err
 
@@ -386,7 +392,7 @@ EXTRA = ("fsspec", "numpy", "pyarrow", "distributed")
         *((command, EXTRA) for command in ("replay", "whatif", "tune")),
     ],
 )
-def test_without_its_libraries_one_line_says_what_to_install(logs, command, missing):
+def test_missing_library_is_reported_with_its_extra(logs, command, missing):
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(sys.argv[1].split(',')))\n"
@@ -414,18 +420,16 @@ def test_without_its_libraries_one_line_says_what_to_install(logs, command, miss
     )
 
 
-def test_workers_are_started_if_there_is_no_scheduler_whoever_has_the_port_of_the_dashboard(
-    capsys, logs
-):
+def test_workers_start_even_if_the_port_of_the_dashboard_is_taken(capsys, logs):
     path = logs / "recorded.parquet"
-    alone = json.loads(told(capsys, "replay", path, "--json")[1])
+    alone = json.loads(output_of(capsys, "replay", path, "--json")[1])
     starting = mock.patch.object(executor, "local_cluster", side_effect=executor.local_cluster)
     with closing(socket.socket()) as port, starting as started:
         with suppress(OSError):  # then another has it, which is as well
             port.bind(("127.0.0.1", 8787))
             port.listen()
         asked = ("--engine", "dask", "--workers", "1", "--json")
-        status, out, err = told(capsys, "replay", path, *asked)
+        status, out, err = output_of(capsys, "replay", path, *asked)
     assert (status, err) == (0, "")
     assert started.call_args.args == (1,)
     assert json.loads(out)["digest"] == alone["digest"]

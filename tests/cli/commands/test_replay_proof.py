@@ -1,14 +1,14 @@
-"""``recloser replay --prove``, ``--sensitivity`` and ``--warp``, as they are printed."""
+"""``recloser replay --prove``, ``--sensitivity`` and ``--warp``: outputs and statuses."""
 
 import json
 import sys
 
 import pytest
+from log_files import read_lines, resealed
 
 from conftest import ROOT
 from recloser.cli import status_of
 from recloser.proof import variants
-from support import read_lines, sealed_again
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 
@@ -19,13 +19,13 @@ def run(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def test_a_proof_is_a_table_of_equal_digests(capsys):
+def test_proof_prints_a_table_of_equal_digests(capsys):
     status, out, err = run(capsys, "replay", RECORDING, "--prove")
     assert (status, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.split() == ["history", "digest"]
+    assert head.split() == ["variant", "digest"]
     assert sum("7d3a43c03f2c4a13  equal" in row for row in rows) == 24
-    assert rows[-1] == "397 events, 5 edges; all 24 ways are equal; digest 7d3a43c03f2c4a13"
+    assert rows[-1] == "397 events, 5 edges; all 24 variants are equal; digest 7d3a43c03f2c4a13"
 
 
 def test_a_proof_as_json_has_the_documented_form(capsys):
@@ -43,7 +43,7 @@ def test_a_proof_as_json_has_the_documented_form(capsys):
     }
 
 
-def test_what_is_left_out_is_not_compared(capsys, monkeypatch):
+def test_variant_that_is_left_out_is_not_compared(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for name in ("recloser.log.parquet", "recloser.log.arrow_table"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -60,7 +60,7 @@ def test_what_is_left_out_is_not_compared(capsys, monkeypatch):
     }
 
 
-def test_a_difference_names_the_first_event_and_is_status_1(capsys, monkeypatch):
+def test_differing_variant_names_the_first_event_and_has_status_1(capsys, monkeypatch):
     right = variants.dump
     monkeypatch.setattr(variants, "dump", lambda state: {**right(state), "failed": 0})
     status, out, _ = run(capsys, "replay", RECORDING, "--prove")
@@ -68,16 +68,16 @@ def test_a_difference_names_the_first_event_and_is_status_1(capsys, monkeypatch)
     assert "cut and resumed from snapshots" in out
     assert "DIFFERS" in out
     assert (
-        "cut and resumed from snapshots parts at seq 101, breaker 'redis': expected the event in "
+        "cut and resumed from snapshots differs at seq 101, breaker 'redis': expected the event in "
         "the log; got the snapshot of 'redis' does not restore failed" in out
     )
-    assert "1 of 24 ways differ" in out
+    assert "1 of 24 variants differ" in out
     status, out, _ = run(capsys, "replay", RECORDING, "--prove", "--json")
     (row,) = [row for row in json.loads(out)["rows"] if row["equal"] is False]
     assert (status, row["parting"]["seq"]) == (1, 101)
 
 
-def test_sensitivity_tells_the_smallest_errors_and_the_edges_that_they_move(capsys):
+def test_sensitivity_prints_the_smallest_errors_and_the_edges_that_move(capsys):
     status, out, err = run(capsys, "replay", RECORDING, "--sensitivity")
     assert (status, err) == (0, "")
     assert "drift   -12,227 ppm" in out
@@ -114,7 +114,7 @@ def test_sensitivity_as_json_has_the_documented_form(capsys):
 
 
 @pytest.mark.parametrize("options", [["--prove"], ["--sensitivity"]])
-def test_imported_traffic_says_what_it_is_driven_with(capsys, tmp_path, options):
+def test_checks_of_imported_traffic_note_its_settings(capsys, tmp_path, options):
     trace = tmp_path / "trace.csv"
     rows = [f"{n},1,b,{'fail' if n < 5 else 'ok'}" for n in range(20)]
     trace.write_text("\n".join(["start_s,took_ms,target,outcome", *rows]) + "\n")
@@ -133,24 +133,24 @@ def test_imported_traffic_says_what_it_is_driven_with(capsys, tmp_path, options)
     assert json.loads(out)["edges"] >= 3
 
 
-def test_settings_for_a_recorded_log_are_refused_at_once(capsys):
+def test_settings_for_a_recorded_log_are_refused(capsys):
     for option in ("--prove", "--sensitivity"):
         status, out, err = run(capsys, "replay", RECORDING, option, "--set", "failure_threshold=3")
         assert (status, out) == (2, "")
         assert "settings can be given only for imported traffic" in err
 
 
-def test_a_torn_tail_is_told_and_is_status_4(capsys, tmp_path):
+def test_checks_of_a_log_with_a_torn_tail_have_status_4(capsys, tmp_path):
     lines = read_lines(RECORDING / "000000000001.jsonl")
     path = tmp_path / "torn.jsonl"
-    path.write_bytes(sealed_again(lines[:50]) + b'{"event":"call_')
+    path.write_bytes(resealed(lines[:50]) + b'{"event":"call_')
     for option in ("--prove", "--sensitivity"):
         status, _, err = run(capsys, "replay", path, option, "--json")
         assert status == 4
         assert "the last line was torn" in err
 
 
-def test_a_wall_warp_leaves_the_history_alone(capsys):
+def test_wall_clock_warp_changes_no_edge(capsys):
     _, plain, _ = run(capsys, "replay", RECORDING, "--json")
     status, out, err = run(
         capsys, "replay", RECORDING, "--warp", "wall-step=-1h@tick", "--warp", "wall-drift=+10%",
@@ -163,7 +163,7 @@ def test_a_wall_warp_leaves_the_history_alone(capsys):
     assert [e["at_ns"] for e in warped["edges"]] == [e["at_ns"] for e in plain["edges"]]
 
 
-def test_a_monotonic_warp_says_that_there_are_no_witnesses(capsys):
+def test_monotonic_clock_warp_notes_that_witnesses_are_not_compared(capsys):
     status, out, err = run(capsys, "replay", RECORDING, "--warp", "mono-drift=+1ppm")
     assert status == 0
     assert "5 edges, 0 witnesses checked" in out
@@ -172,7 +172,7 @@ def test_a_monotonic_warp_says_that_there_are_no_witnesses(capsys):
     )
 
 
-def test_bad_usage_gets_one_line(capsys):
+def test_unreadable_warp_and_exclusive_options_are_reported_in_one_line(capsys):
     status, out, err = run(capsys, "replay", RECORDING, "--warp", "wall-shift=far")
     assert (status, out) == (2, "")
     assert err == (

@@ -16,7 +16,7 @@ from host_rounds.judge import Verdict, judge
 from host_rounds.plan import Plan
 from recloser.log.listing import is_there, matching
 
-_TOOLS: Final = Path(__file__).parents[1]
+_SUPPORT: Final = Path(__file__).parents[1]
 _SOURCES: Final = Path(recloser.__file__).parents[1]
 _LONGEST_LOAD_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 40.0
@@ -42,7 +42,7 @@ def run_round(plan: Plan, python: str) -> Verdict:
 
 
 def _started(plan: Plan, python: str, folder: Path, errors: int) -> "subprocess.Popen[bytes]":
-    path = os.pathsep.join([str(_TOOLS), str(_SOURCES)])
+    path = os.pathsep.join([str(_SUPPORT), str(_SOURCES)])
     return subprocess.Popen(
         [
             *(python, "-W", "ignore", "-X", "faulthandler", "-P", "-m", "host_rounds.service"),
