@@ -24,10 +24,10 @@ _OWN: Final = (LogOpened, LogSealed, LogGap, Checkpoint)
 
 
 class FaultyDisk:
-    """Stands before the real disk.
+    """Replaces the calls of log writers to the disk by calls that may fail.
 
     Args:
-        fails: Told of each call by its number, from 1, and its name; an error to raise, or None.
+        fails: Takes the number of a call, from 1, and its name; returns the errno to raise, or None.
     """
 
     def __init__(self, fails: Callable[[int, str], int | None]) -> None:
@@ -38,7 +38,7 @@ class FaultyDisk:
 
     @contextmanager
     def installed(self) -> Iterator["FaultyDisk"]:
-        """All writers of this process use it."""
+        """Let all log writers of this process use this disk."""
         wrapped = {name: self._wrap(name, getattr(disk, name)) for name in _CALLS}
         with ExitStack() as stack:
             for name, call in wrapped.items():
@@ -64,7 +64,7 @@ class FaultyDisk:
 
 @attrs.frozen
 class Outcome:
-    """What a scenario left: callers' events appended, found in the log, and told as lost."""
+    """The result of a scenario: events of callers appended, found in the log, and counted as lost."""
 
     appended: int
     found: int
@@ -74,10 +74,10 @@ class Outcome:
 
 
 def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = "sync") -> Outcome:
-    """Protected calls on a disk that fails; the log must come out whole, and every event told of.
+    """Make protected calls on a disk that fails, and check the log.
 
     Raises:
-        AssertionError: A protected call did not return, or the log is not what it should be.
+        AssertionError: A protected call did not return, or the log differs from the live state.
     """
     clock = ManualClock()
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1)
@@ -118,7 +118,7 @@ def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = 
 
 
 def fail_each_call(calls: int) -> Iterator[tuple[int, int, Outcome]]:
-    """The scenario with the N-th call to the disk failing, for each error and every N."""
+    """Run the scenario with the N-th call to the disk failing, for each error and every N."""
     for error in ERRORS:
         number = 0
         while True:

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from redis_servers import wait_for
 
@@ -18,7 +17,7 @@ from conftest import ROOT
 from recloser import LogError
 from recloser.log.reader import LogReader
 
-HERE = Path(__file__).parent / "hosts"
+HERE = ROOT / "tests" / "hosts"
 CALLERS = 8
 SECONDS = 12
 

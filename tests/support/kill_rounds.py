@@ -22,14 +22,14 @@ from recloser.live.writer_thread import BATCH_SECONDS
 from recloser.log.reader import LogReader
 
 THREADS: Final = 4
-# Beside the promised interval, what a busy machine may take to come round to its writer's thread.
+# The delay, beside the promised interval, that a busy machine may add to the writer thread.
 _GRACE_NS: Final = 450_000_000
 _WINDOW_NS: Final = round(BATCH_SECONDS * 1e9) + _GRACE_NS
 
 
 @attrs.define
 class Rounds:
-    """What came of some rounds: acknowledged outcomes, and those of them that must be there."""
+    """The figures of some rounds: acknowledged outcomes, and how many of them must be in the log."""
 
     rounds: int = 0
     acknowledged: int = 0
@@ -39,7 +39,7 @@ class Rounds:
 
 
 def write_until_killed(folder: Path, durability: str) -> None:
-    """Be the process: say on standard output which outcomes are acknowledged, and when."""
+    """Run the process: print every acknowledged outcome with the time, until it is killed."""
     clock = SystemClock()
     log = EventLog(folder, durability=durability)  # type: ignore[arg-type]  # a word of the command line
     config = CircuitBreakerConfig(failure_threshold=4, recovery_timeout_seconds=0.002)
@@ -53,7 +53,7 @@ def write_until_killed(folder: Path, durability: str) -> None:
             if decision.permit is None:
                 continue
             call += 1
-            # The duration names the call, and no call of another process.
+            # The duration identifies the call, across all processes.
             name = (os.getpid() * 10 + number) * 1_000_000 + call
             report = breaker.after_failure if chance.random() < 0.2 else breaker.after_success
             report(decision.permit, took_ns=name)
@@ -65,11 +65,11 @@ def write_until_killed(folder: Path, durability: str) -> None:
 
 
 def kill_rounds(folder: Path, rounds: int, durability: str) -> Rounds:
-    """Kill the process again and again on one log, and look for what it had acknowledged."""
+    """Kill the process again and again, and check that its log has the promised outcomes."""
     result = Rounds()
     chance = random.Random(rounds)
     for number in range(rounds):
-        # A log each for ten rounds, so that it is reopened often and does not grow too long.
+        # One log per ten rounds, so that it is reopened often and does not grow too long.
         log = folder / f"log-{number // 10}"
         acknowledged, killed_at = _run_and_kill(log, durability, chance.random() * 0.1)
         reader = LogReader(log)

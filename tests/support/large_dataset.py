@@ -1,9 +1,9 @@
-"""Writes a dataset of exported logs as large as wanted, by its columns: for measuring, not for keeping.
+"""Writes a dataset of exported logs of any size, column by column, to measure on.
 
-Each file is the log of one host, whose breakers take a call a millisecond each and have an outage
-now and then. It is a log as live breakers would have written it, with its witnesses.
+Each file is the log of one host, whose breakers get one call per millisecond each and have an outage
+now and then. It is the same as a log of live breakers, with its witnesses.
 
-python tools/large_dataset.py FOLDER --files 6 --breakers 10 --calls 1000000
+python tests/support/large_dataset.py FOLDER --files 6 --breakers 10 --calls 1000000
 """
 
 import argparse
@@ -38,7 +38,7 @@ CONFIG = CircuitBreakerConfig(
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KINDS = ("call_succeeded", "call_failed", "call_rejected", "probe_admitted", "state_changed")
 OUTAGE = [1] * (FAILURES - 1) + [1, 4] + [2] * (COOLING - 1) + [3, 4, 0, 4]  # as codes of KINDS
-OUTAGE_STEPS = len(OUTAGE) - 3  # a witness stands in the step of its event
+OUTAGE_STEPS = len(OUTAGE) - 3  # a witness belongs to the step of its event
 
 
 def write(path: Path, host: str, breakers: int, calls: int, seed: int = 0) -> About:
@@ -46,10 +46,10 @@ def write(path: Path, host: str, breakers: int, calls: int, seed: int = 0) -> Ab
 
     Args:
         path: The file, which must not exist.
-        host: The host that it is said to be of.
-        breakers: How many breakers it has.
-        calls: How many calls each has.
-        seed: What durations are drawn by.
+        host: The name of the host in the log.
+        breakers: The number of breakers.
+        calls: The number of calls of each breaker.
+        seed: The seed for the durations of calls.
     """
     log = _Log(host, breakers, calls, seed)
     write_batches(log.about_all(), log.batches(), log.about, path)
@@ -63,7 +63,7 @@ class _Log:
         starts = [self._outages(number) for number in range(breakers)]
         offsets = np.flatnonzero(np.array(OUTAGE) == KINDS.index("state_changed"))
         steps = offsets - np.arange(1, len(offsets) + 1)  # of the events that they follow
-        # The places, among all calls, of the events that a witness stands behind.
+        # The indexes, among all calls, of the events that are followed by a witness.
         self._witnessed = np.sort(
             np.concatenate(
                 [
@@ -93,7 +93,7 @@ class _Log:
     def _seqs(self, steps: Any, number: int) -> Any:
         """The ``seq`` of a breaker's event in each step."""
         place = steps * self._breakers + number
-        ahead = 1 + self._breakers  # what the log and its breakers are opened with
+        ahead = 1 + self._breakers  # the opening event and one configuration per breaker
         ticks = steps // STEPS_A_TICK + 1
         return 1 + ahead + ticks + place + np.searchsorted(self._witnessed, place)
 

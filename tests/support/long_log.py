@@ -1,6 +1,6 @@
-"""Writes a log as long as wanted, of breakers that trip now and then: for measuring, not for keeping.
+"""Writes a log of any length, of breakers that trip now and then, to measure on.
 
-python tools/long_log.py OUT --events 10000000 --breakers 20
+python tests/support/long_log.py OUT --events 10000000 --breakers 20
 """
 
 import argparse
@@ -24,7 +24,7 @@ def write(
     trips_every: int = TRIPS_EVERY,
     flush_every: int = FLUSH_EVERY,
 ) -> None:
-    """Write about ``events`` events: a call every millisecond, and an outage now and then."""
+    """Write about ``events`` events: one call per millisecond, and an outage now and then."""
     clock = ManualClock()
     config = CircuitBreakerConfig(
         failure_threshold=5, window=CountWindow(100, 0.5), recovery_timeout_seconds=1
@@ -50,7 +50,7 @@ def write(
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; 0, as what can go wrong raises."""
+    """Run from the command line; returns 0, because errors are raised."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--events", type=int, default=10_000_000)

@@ -1,4 +1,4 @@
-"""Writing a trace that is given call by call, as the readers of spans do."""
+"""Writes a log of imported calls from call objects, for tests."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -18,7 +18,7 @@ _BATCH: Final = 1024
 
 @frozen
 class ObservedCall:
-    """A call as a trace tells it; ``start`` is in nanoseconds since 1970, ``took`` in nanoseconds."""
+    """A call of a trace; ``start`` is in nanoseconds since 1970, ``took`` in nanoseconds."""
 
     breaker: str
     start: int
@@ -30,7 +30,7 @@ class ObservedCall:
 
 @frozen
 class Skipped:
-    """Something that was read and is no call of a client, such as a span of a server."""
+    """A record that is not a call of a client, such as a span of a server."""
 
     what: str
 
@@ -50,7 +50,7 @@ def write_trace(
 
 
 def batches_of(observed: Iterable[ObservedCall | Unreadable | Skipped]) -> Iterator[CallBatch]:
-    """The same calls in columns."""
+    """Yield the calls in batches of columns."""
     rest = iter(observed)
     number = 0
     while items := list(islice(rest, _BATCH)):
