@@ -75,7 +75,7 @@ def on_a_terminal(arguments, folder):
     os.close(its)
     shown = bytearray()
     with io.FileIO(ours) as terminal, contextlib.suppress(OSError):
-        while piece := terminal.read(4096):  # EIO is how its end is told
+        while piece := terminal.read(4096):  # EIO marks its end
             shown += piece
     printed = process.communicate(timeout=60)[0]
     return process.returncode, printed.decode(), shown.decode()
