@@ -5,9 +5,10 @@ import re
 import pytest
 
 from conftest import ROOT
+from docs.pages import FOLDER
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PERFORMANCE = (ROOT / "src" / "recloser" / "docs" / "performance.md").read_text(encoding="utf-8")
+PERFORMANCE = (FOLDER / "performance.md").read_text(encoding="utf-8")
 
 
 def test_readme_is_at_most_250_lines():
@@ -27,7 +28,7 @@ def test_set_up_commands_equal_those_of_the_continuous_integration(command):
 
 
 def test_every_page_is_linked():
-    for page in (ROOT / "src" / "recloser" / "docs").glob("*.md"):
+    for page in FOLDER.glob("*.md"):
         assert f"(src/recloser/docs/{page.name})" in README, page.name
 
 

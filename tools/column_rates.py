@@ -2,14 +2,15 @@
 
 python tools/column_rates.py --events 4000000 --rounds 3
 
-The first table is of logs whose breaker bears its failures and trips once in 100,000 calls, for
-each rule and share of failures: events a second in memory, and out of Parquet beside what pyarrow
-takes to decode the columns alone. Those are all that hold what a fold needs; the fold itself leaves
-out any of which the statistics of a row group tell that it is the same in all its rows. The second
-is of breakers that trip all the time: what an edge takes outside the kernel, from its stop at the
-row to its next start, and whether both figures add up to the time of the whole. Each figure is the
-median of the rounds. With ``--cpu`` it is the time of processors that counts, for machines that
-others use too; what overlaps is not seen then.
+The first table is for logs whose breaker tolerates its failures and trips once in 100,000 calls. It
+has, for each rule and share of failures, the events per second in memory and from Parquet, and those
+that pyarrow needs to decode the columns only. It decodes all columns that a fold needs; the fold
+itself skips a column if the statistics of a row group show one value for all rows.
+
+The second table is for breakers that trip all the time. It has the time that an edge takes outside
+the kernel, from the row where the kernel stops to its next start, and whether both parts add up to
+the total. Each figure is the median of the rounds. ``--cpu`` measures processor time, for machines
+that others use too; work that overlaps is then counted twice.
 """
 
 import argparse
@@ -54,24 +55,24 @@ BEARING: Final = {
     "count window": _config(window=CountWindow(100, failure_rate=0.95)),
     "time window": _config(window=TimeWindow(2, failure_rate=0.9)),
 }
-"""Settings with which a breaker bears any share of failures but an outage."""
+"""Settings with which a breaker tolerates any share of failures except an outage."""
 
 TRIPPING: Final = {
     "consecutive failures": _config(threshold=3),
     "count window": _config(window=CountWindow(20, failure_rate=0.25)),
     "time window": _config(window=TimeWindow(2, failures=30)),
 }
-"""Settings with which it trips all the time where much fails."""
+"""Settings with which a breaker trips all the time if many calls fail."""
 
 
 @frozen
 class Rates:
-    """What was measured of one log.
+    """The rates of one log.
 
     Attributes:
-        memory: Events a second in memory.
-        decoded: Events a second that pyarrow decodes.
-        parquet: Events a second from the file to the history.
+        memory: Events per second folded in memory.
+        decoded: Events per second that pyarrow decodes.
+        parquet: Events per second from the file to the history.
     """
 
     memory: float
@@ -81,13 +82,13 @@ class Rates:
 
 @frozen
 class Edges:
-    """What edges take.
+    """The time that the edges of a log take.
 
     Attributes:
-        count: How many there are.
-        rows: How many rows the log has.
-        seconds: What the fold takes in memory.
-        outside: What it takes outside the kernel.
+        count: The number of edges.
+        rows: The number of rows of the log.
+        seconds: The seconds of the fold in memory.
+        outside: The seconds of the fold outside the kernel.
     """
 
     count: int
@@ -101,7 +102,7 @@ class Log:
 
     Args:
         path: The file.
-        clock: What tells nanoseconds.
+        clock: Returns the time in nanoseconds.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -115,7 +116,7 @@ class Log:
             assert len(rows.columns.seq)
 
     def fold(self) -> BreakerFold:
-        """Fold it in memory."""
+        """Fold the columns in memory."""
         fold = BreakerFold(long_columns.BREAKER, self._times)
         for rows in self._rows:
             fold.fold_rows(rows)
@@ -123,14 +124,14 @@ class Log:
         return fold
 
     def decode(self) -> None:
-        """Decode its columns, and nothing else."""
+        """Decode the columns only."""
         log = ParquetLog(self.path)
         for group in range(log.file.num_row_groups):
             named = log.constants(group, ["breaker"])
             log.read(group, [name for name in COLUMNS if name not in named])
 
     def rates(self, rounds: int) -> Rates:
-        """Measure it; the three take turns."""
+        """Measure the three rates, in alternation."""
         works = (self.fold, self.decode, lambda: fold_columns(ParquetLog(self.path)))
         times: list[list[float]] = [[] for _ in works]
         for _ in range(rounds):
@@ -140,7 +141,7 @@ class Log:
         return Rates(memory, decoded, parquet)
 
     def edges(self, rounds: int) -> Edges:
-        """Measure what its edges take."""
+        """Measure the time that the edges take."""
         whole = statistics.median([self._seconds(self.fold) for _ in range(rounds)])
         inside = statistics.median([self._in_kernel() for _ in range(rounds)])
         rows = sum(map(len, self._rows))
@@ -164,7 +165,7 @@ class Log:
 
         with mock.patch.object(kernel, "run", timed):
             self.fold()
-        # What reading the clock takes is no time in the kernel.
+        # The time for reading the clock is not time in the kernel.
         readings = [self._clock() for _ in range(_READINGS)]
         return (spent - calls * (readings[-1] - readings[0]) / (_READINGS - 1)) / 1e9
 

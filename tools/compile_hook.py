@@ -1,7 +1,7 @@
 """Build hook of hatchling: compiles the Cython modules where there is a C compiler.
 
-Where one of them can't be compiled, the package is built without any, which works as well, and a
-warning says so. Compiled modules call one another in C, so some of them alone would not do.
+If one of them can't be compiled, the package is built without any, with a warning; it works the same,
+only slower. Compiled modules call one another in C, so a part of them would not work.
 """
 
 import shutil
@@ -40,16 +40,18 @@ MODULES = (
 
 
 class CompileHook(BuildHookInterface[Any]):
-    """Adds the compiled modules to a wheel, or puts them beside their sources if that is editable."""
+    """Adds the compiled modules to a wheel, or puts them beside their sources if it is editable."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile the modules; the wheel is for this Python and platform then."""
+        """Compile the modules, which makes the wheel one for this Python and platform."""
         if self.target_name != "wheel":
             return
         root = Path(self.root)
-        self._folder = tempfile.TemporaryDirectory()  # until hatchling has copied what is in it
+        self._folder = (
+            tempfile.TemporaryDirectory()
+        )  # lives until hatchling has copied the modules from it
         compiled: dict[Path, Path] = {}
         for module in MODULES:
             source = source_of(root, module)
@@ -79,7 +81,7 @@ def put_beside(compiled: Path, source: Path) -> Path:
 
 
 def source_of(root: Path, module: str) -> Path:
-    """The source of a module: a ``.pyx``, or the ``.py`` that runs where it is not compiled."""
+    """The source of a module: a ``.pyx`` file, or the ``.py`` file that runs without a compiler."""
     source = Path(root, "src", *module.split("."))
     return next(filter(Path.exists, map(source.with_suffix, (".pyx", ".py"))))
 
@@ -94,7 +96,7 @@ def compile_into(folder: Path, module: str, source: Path) -> Path:
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    # Some Pythons are built with less; the compiler of Windows has no such option.
+    # Some Pythons are built with less optimisation; the compiler of Windows has no such option.
     options = [] if sys.platform == "win32" else ["-O3"]
     extension = Extension(module, [str(source)], extra_compile_args=options)
     modules = cythonize([extension], build_dir=str(folder), quiet=True)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main(modules: list[str]) -> None:
-    """Compile the modules of these names, or all."""
+    """Compile the modules with the given names, or all."""
     for module in modules or MODULES:
         source = source_of(ROOT, module)
         with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
-"""Coverage-guided fuzzing of all that reads a log; nothing but a RecloserError may come out.
+"""Coverage-guided fuzzing of everything that reads a log; only a RecloserError may be raised.
 
     pip install atheris
     python tools/fuzz.py CORPUS [-max_total_time=600] [another option of libFuzzer]...
 
-Each input is read as it is and, so that what stands behind the seals is reached too, with its
-seals made good. CORPUS is a folder, which is begun with the segments of ``fixtures``.
+Each input is read as it is, and once more with recomputed seals, which reaches the code that runs
+after the seals are checked. CORPUS is a folder that starts with the segments of ``fixtures``.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _SEED_BYTES = 20_000
 
 
 def seed(corpus: Path) -> None:
-    """Begin a corpus with the beginnings of the fixtures' segments."""
+    """Fill an empty corpus with the beginnings of the segments in ``fixtures``."""
     corpus.mkdir(parents=True, exist_ok=True)
     for segment in files_below(_FIXTURES):
         if segment.suffix != SEGMENT_SUFFIX:
@@ -39,7 +39,7 @@ def seed(corpus: Path) -> None:
 
 
 def sealed(data: bytes) -> bytes:
-    """The lines with their seals made good, as far as they can be read."""
+    """The lines with recomputed seals, as far as they can be read."""
     chain, lines = SealChain(), []
     for line in data.splitlines(keepends=True):
         if is_seal(line):
@@ -53,7 +53,7 @@ def sealed(data: bytes) -> bytes:
 
 
 def read(data: bytes) -> None:
-    """Read a log in every way there is."""
+    """Read a log with every reader."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         folder = Path(name)
         (folder / "000000000001.jsonl").write_bytes(data)
@@ -65,7 +65,7 @@ def read(data: bytes) -> None:
 
 
 def one_input(data: bytes) -> None:
-    """What the fuzzer calls."""
+    """Try one input of the fuzzer."""
     read(data)
     read(sealed(data))
 

@@ -1,9 +1,9 @@
-"""What grows with a trace, and what must not: ``python tools/growth.py [WORK ...] [--events N ...]``.
+"""Checks that time and memory do not grow: ``python tools/growth.py [WORK ...] [--events N ...]``.
 
-Makes inputs of each size, has a process of its own do the work on each, and prints its processor
-time, that for one event, and the peak of its memory, on Linux. From the smallest size to the largest,
-the time for an event must stay within a tenth, and the memory within a tenth and 16 MiB; what a
-process needs before its first event is measured on an input of a hundred and left out of the time.
+Makes inputs of each size, runs the work on each in a process of its own, and prints its processor
+time, the time per event, and its peak memory, on Linux. From the smallest size to the largest, the
+time per event may grow by at most a tenth, and the memory by a tenth and 16 MiB. The time that a
+process needs before its first event is measured on an input of 100 events and subtracted.
 Works: ``live`` makes calls through breakers that record them, ``jsonl`` replays the log that they
 wrote, ``columns`` such a log out of Parquet, ``traffic`` replays imported calls, ``import`` turns a
 CSV file into them.
@@ -45,14 +45,14 @@ PATH, OUT, EVENTS = "PATH", "OUT", "EVENTS"
 
 @frozen
 class Work:
-    """Something that is done to inputs of any size.
+    """A task that is measured on inputs of several sizes.
 
     Attributes:
-        make: Writes an input of so many events.
-        arguments: Those of the command line that does the work: ``PATH`` stands for the input,
-            ``OUT`` for what is written, ``EVENTS`` for how many they are.
-        suffix: What the input's name ends in.
-        does: What takes such arguments, and gives 0 if all went well.
+        make: Writes an input with the given number of events.
+        arguments: The arguments of the command line. ``PATH`` stands for the input, ``OUT`` for the
+            output and ``EVENTS`` for the number of events.
+        suffix: The suffix of the name of the input.
+        does: The import of a function that takes the arguments and returns an exit status.
     """
 
     make: Callable[[Path, int], None]
@@ -62,21 +62,21 @@ class Work:
 
 
 def nothing(_path: Path, _events: int) -> None:
-    """No input is needed."""
+    """Write nothing, for a task without an input."""
 
 
 def record(path: Path, events: int) -> None:
-    """A log of breakers that trip now and then."""
+    """Write a log of breakers that trip now and then."""
     write_long_log(path, events, BREAKERS, trips_every=50_000)
 
 
 def spread(path: Path, events: int) -> None:
-    """The columns of a breaker that trips now and then."""
+    """Write the Parquet file of a breaker that trips now and then."""
     long_columns.write(path, events)
 
 
 def spell(path: Path, events: int) -> None:
-    """A CSV file of calls that overlap; a hundredth fails, and of each 20,000 many more."""
+    """Write a CSV file of overlapping calls: one in a hundred fails, and more in regular outages."""
     with path.open("w", encoding="utf-8") as stream:
         stream.write("target,start_ns,duration_ms,outcome\n")
         for call in range(events):
@@ -94,7 +94,7 @@ _IMPORT = (
 
 
 def bring(path: Path, events: int) -> None:
-    """The calls of such a file, imported."""
+    """Write the log of imported calls from such a CSV file."""
     file = path.with_suffix(".csv")
     spell(file, events)
     done(Work(spell, _IMPORT), file, path, events)
@@ -111,7 +111,7 @@ WORKS = {
 
 
 def done(work: Work, path: Path, out: Path, events: int) -> tuple[float, float]:
-    """Seconds of processor time and MiB at the peak of one run in a process of its own."""
+    """Run a task in a process of its own; returns its seconds of processor time and its peak MiB."""
     given = {PATH: str(path), OUT: str(out), EVENTS: str(events)}
     command = [given.get(word, word) for word in work.arguments]
     process = subprocess.run(
@@ -130,7 +130,7 @@ def done(work: Work, path: Path, out: Path, events: int) -> tuple[float, float]:
 
 
 def measured(name: str, work: Work, sizes: list[int], folder: Path) -> bool:
-    """Print a line for each size; whether nothing grew that must not."""
+    """Print a line for each size; returns whether time per event and memory stayed constant."""
     rows: list[tuple[int, float, float]] = []
     for events in (_BARE, *sizes):
         path = folder / f"{name}-{events}{work.suffix}"
@@ -156,7 +156,7 @@ def measured(name: str, work: Work, sizes: list[int], folder: Path) -> bool:
 
 
 def main() -> int:
-    """Measure and print; 1 if something grew that must not."""
+    """Measure, print, and return 1 if the time per event or the memory grew."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"of {', '.join(WORKS)}")
     parser.add_argument("--events", type=int, nargs="+", default=list(SIZES))

@@ -1,10 +1,10 @@
-"""Writes an exported log as long as wanted, of one breaker, faster than a breaker could live it.
+"""Writes an exported log of any length, of one breaker, much faster than a live breaker could.
 
 python tools/long_columns.py OUT.parquet --events 100000000
 
-A call comes every millisecond and fails at random; once in 100,000 calls there is an outage, in
-which all fail until the breaker trips. Where more calls fail than its settings bear, it trips
-without one too. What happens is folded, so that the file holds what a live breaker's log would.
+There is one call per millisecond, which fails at random; once in 100,000 calls there is an outage, in
+which all calls fail until the breaker trips. If more calls fail than its settings tolerate, it trips
+without an outage too. The calls are folded, so that the file is the same as the log of a live breaker.
 """
 
 import argparse
@@ -40,13 +40,13 @@ from recloser.log.parquet import COLUMNS_VERSION, ROW_GROUP, About, parquet_writ
 BREAKER: Final = "payments"
 OUTAGE_EVERY: Final = 100_000
 STEP_NS: Final = 1_000_000
-_FEW: Final = 256  # calls are made so many at a time after a trip, then ever more
+_FEW: Final = 256  # calls are made in blocks of this size after a trip, then in growing ones
 _WALL: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @frozen(eq=False)
 class Calls:
-    """Calls that a closed breaker let through, as columns; all of shape (n,)."""
+    """Calls that a closed breaker admitted, as columns of shape (n,)."""
 
     seq: int
     epoch: int
@@ -55,7 +55,7 @@ class Calls:
     failed: NDArray[np.uint8]
 
     def part(self, start: int, stop: int) -> "Calls":
-        """Some of them."""
+        """The calls from ``start`` to before ``stop``."""
         own = slice(start, stop)
         return Calls(self.seq + start, self.epoch, self.ats[own], self.tooks[own], self.failed[own])
 
@@ -73,7 +73,7 @@ class Others:
 
 
 class _Course:
-    """The way of one breaker through calls and outages."""
+    """The events of one breaker over calls and outages."""
 
     def __init__(self, config: CircuitBreakerConfig, failing: float, outage_every: int) -> None:
         self.random = np.random.default_rng(1)
@@ -83,7 +83,7 @@ class _Course:
         self.state: BreakerState = BreakerState(BREAKER, config)
 
     def parts(self) -> Iterator[Calls | Others]:
-        """What happens until the end of an outage, in parts."""
+        """Yield the events until the end of an outage, in parts."""
         gaps = self.random.integers(STEP_NS // 2, STEP_NS * 3 // 2, self.outage_every)
         tooks = self.random.lognormal(15, 0.5, self.outage_every).astype(np.int64)
         failed = (self.random.random(self.outage_every) < self.failing).astype(np.uint8)
@@ -104,7 +104,7 @@ class _Course:
         yield self._opening(own)
 
     def _let_through(self, calls: Calls) -> int:
-        """Have the breaker count calls up to one that trips it; how many there were."""
+        """Let the breaker count calls up to one that trips it; returns their number."""
         size = len(calls)
         rows = kernel.Rows(
             calls.failed.data,
@@ -121,7 +121,7 @@ class _Course:
         return done
 
     def _opening(self, own: list[Event]) -> Others:
-        """What happens from a trip until the breaker is closed again."""
+        """The events from a trip until the breaker is closed again."""
         state, about_all = self.state, list[Event]()
         epoch = state.epoch
         if state.fired:
@@ -149,7 +149,7 @@ class _Course:
 
     def _next(self, own: list[Event], kind: type[BreakerEvent], *fields: object) -> None:
         self.seq, self.at = self.seq + 1, self.at + STEP_NS
-        event = kind(self.seq, self.at, BREAKER, *fields)  # type: ignore[arg-type]  # told by kind
+        event = kind(self.seq, self.at, BREAKER, *fields)  # type: ignore[arg-type]  # the kind has these fields
         own.append(event)
         self._witness(own, event)
 
@@ -162,7 +162,7 @@ class _Course:
 def course(
     events: int, config: CircuitBreakerConfig, failing: float, outage_every: int
 ) -> Iterator[Calls | Others]:
-    """What happens to a breaker, until there are so many events; always the same."""
+    """Yield the events of a breaker until there are ``events``; always the same ones."""
     way = _Course(config, failing, outage_every)
     while way.seq < events:
         yield from way.parts()
@@ -175,13 +175,13 @@ def write(
     failing: float = 0.01,
     outage_every: int = OUTAGE_EVERY,
 ) -> int:
-    """Write about so many events; how many there are.
+    """Write about ``events`` events, and return how many there are.
 
     Args:
         out: The file, which must not exist.
         events: About how many events.
         config: The settings of the breaker; by default ``CircuitBreakerConfig()``.
-        failing: The share of calls that fail where there is no outage.
+        failing: The share of calls that fail outside outages.
         outage_every: Number of calls from one outage to the next.
     """
     config = CircuitBreakerConfig() if config is None else config

@@ -4,11 +4,11 @@
 
 `cosmic-ray` makes the mutants: another comparison, a number that is one off, a condition turned round, a
 loop that never runs. Each is put into a copy of the tree, and a fast part of the tests runs there on the
-interpreted kernel until one fails. Annotations, which nothing reads, are not mutated.
+interpreted kernel until one fails. Annotations are not mutated, because nothing reads them.
 
-Prints each survivor with its place, and the score. ``equivalent_mutants.toml`` names the survivors that no
-test can notice, each with the reason; they are listed apart. The exit status is 1 where the score, without
-those, is below 95 %.
+Prints each survivor with its position, and the score. ``equivalent_mutants.toml`` lists the survivors that
+no test can notice, with the reasons; they are printed apart. The exit status is 1 if the score without them
+is below 95 %.
 """
 
 import argparse
@@ -62,7 +62,7 @@ TESTS: Final = (
         "--hypothesis-profile=few",
     ),
 )
-"""In turn: most mutants are noticed by the first, which is the quickest."""
+"""The tests in the order in which they run: the first is the fastest and notices most mutants."""
 
 EQUIVALENT: Final = ROOT / "tools/equivalent_mutants.toml"
 NEEDED_SCORE: Final = 0.95
@@ -91,13 +91,13 @@ OPERATORS: Final = {
     "ReplaceTrueWithFalse",
     "ZeroIterationForLoop",
 }
-"""Those that make the likely faults; the many that replace ``+`` by ``**`` would only raise the score."""
+"""The operators that make likely faults; replacing ``+`` by ``**``, say, would only raise the score."""
 
 CPU_SECONDS_LEAST: Final = 30
 MEMORY_BYTES: Final = 3 << 30
 
 Place: TypeAlias = tuple[int, int]
-"""A line from 1, and a column from 0."""
+"""A position in a file: a line from 1, and a column from 0."""
 
 
 @frozen
@@ -107,8 +107,8 @@ class Mutant:
     Attributes:
         file: The file, below ``src/recloser``.
         operator: The mutation, by its name in `cosmic-ray`.
-        occurrence: At which of the places where it can be made.
-        line: The number of its line.
+        occurrence: The index of the place, among those where the operator can be applied.
+        line: The line number, from 1.
     """
 
     file: str
@@ -152,7 +152,7 @@ def main() -> int:
 
 
 def mutants_of(file: str) -> Iterator[Mutant]:
-    """All mutants of a file, without those in annotations."""
+    """Yield all mutants of a file, except those in annotations."""
     tree, unread = get_ast(_source(file)), list(_unread(_source(file)))
     for name in sorted(plugins.operator_names()):
         if not _is_used(name):
@@ -177,7 +177,7 @@ class Tree:
             shutil.copy(ROOT / name, folder / name)
 
     def put(self, mutant: Mutant) -> None:
-        """Put a mutant in place of the one that is there."""
+        """Replace the mutant in the tree by another."""
         if self.mutant is not None:
             self._path(self.mutant).write_text(_source(self.mutant.file))
         self.mutant = mutant
@@ -187,7 +187,7 @@ class Tree:
         return self.folder / SOURCE / mutant.file
 
     def begin(self, arguments: Sequence[str], cpu_seconds: float) -> int:
-        """Begin tests in a child of this process, which has imported what takes long.
+        """Start tests in a forked child, because this process has already imported the slow modules.
 
         Returns:
             The child's id.
@@ -218,7 +218,7 @@ class Tree:
 def _survivors(
     trees: Sequence[Tree], mutants: Sequence[Mutant], cpu_seconds: float
 ) -> list[Mutant]:
-    """The mutants with which all tests pass; one that never ends is noticed too."""
+    """The mutants with which all tests pass; a run that does not end counts as noticed."""
     left, free = list(reversed(mutants)), list(trees)
     under_way: dict[int, tuple[Tree, Sequence[Sequence[str]]]] = {}
     survivors: list[Mutant] = []
@@ -235,7 +235,7 @@ def _survivors(
         assert tree.mutant is not None
         if status == 0:
             survivors.append(tree.mutant)
-            print(f"survived: {_told(tree.mutant)}", flush=True)
+            print(f"survived: {_described(tree.mutant)}", flush=True)
         free.append(tree)
         done = len(mutants) - len(left) - len(under_way)
         if done % 10 == 0:
@@ -244,7 +244,7 @@ def _survivors(
 
 
 def _cpu_seconds_of_tests(tree: Tree) -> float:
-    """How much of the processor a mutant's tests may take, after they have passed without one."""
+    """The limit of processor time for the tests of a mutant, from a run without one."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     for tests in TESTS:
         _, status = os.waitpid(tree.begin(tests, 10 * CPU_SECONDS_LEAST), 0)
@@ -260,9 +260,9 @@ def _report(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> int:
     equivalent = [mutant for mutant in survivors if _key(mutant) in reasons]
     missed = [mutant for mutant in survivors if _key(mutant) not in reasons]
     for mutant in equivalent:
-        print(f"equivalent: {_told(mutant)}\n    {reasons[_key(mutant)]}")
+        print(f"equivalent: {_described(mutant)}\n    {reasons[_key(mutant)]}")
     for mutant in missed:
-        print(f"missed: {_told(mutant)}")
+        print(f"missed: {_described(mutant)}")
     counted = len(mutants) - len(equivalent)
     score = 1 - len(missed) / counted if counted else 1
     print(
@@ -275,20 +275,20 @@ def _report(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> int:
 
 def _reasons() -> dict[tuple[str, str], str]:
     with EQUIVALENT.open("rb") as file:
-        told = tomllib.load(file)["mutant"]
-    return {(each["file"], each["change"]): each["reason"] for each in told}
+        entries = tomllib.load(file)["mutant"]
+    return {(each["file"], each["change"]): each["reason"] for each in entries}
 
 
 def _key(mutant: Mutant) -> tuple[str, str]:
     return mutant.file, mutant.change()
 
 
-def _told(mutant: Mutant) -> str:
+def _described(mutant: Mutant) -> str:
     return f"{SOURCE / mutant.file}:{mutant.line}: {mutant.change()}"
 
 
 def _unread(source: str) -> Iterator[tuple[Place, Place]]:
-    """From where to where there are annotations, and names for types."""
+    """Yield the start and the end of every annotation and type alias."""
     for node in ast.walk(ast.parse(source)):
         parts: list[ast.expr | None] = []
         if isinstance(node, ast.FunctionDef):
@@ -311,7 +311,7 @@ def _is_used(name: str) -> bool:
         "Is",
         "IsNot",
     }:
-        return "_Is_" in short or "_IsNot_" in short  # in place of ``==`` it may be no fault
+        return "_Is_" in short or "_IsNot_" in short  # in place of ``==`` it may not be a fault
     if "_Is_" in short or "_IsNot_" in short:
         return False
     return short in OPERATORS or short.startswith(FAMILIES)

@@ -1,9 +1,9 @@
-"""How many of the peers' own tests pass on ours: ``python tools/peer_suites.py``.
+"""Runs the tests of pybreaker and circuitbreaker on recloser: ``python tools/peer_suites.py``.
 
 The source distributions of ``circuitbreaker`` and ``pybreaker`` are downloaded with pip, and the
-tests in them run, unmodified, in an environment of their own where ``recloser.compat`` answers to
-the peer's name. A distribution that has no tests is said to have none; ``--tests`` gives those of a
-checkout. Nothing of a peer stays here.
+tests in them run, unmodified, in an environment of their own where importing the library gives
+``recloser.compat``. If a distribution has no tests, that is printed; ``--tests`` names the tests of a
+checkout instead. No file of these libraries is kept.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def _environment(path: Path) -> Path:
 
 
 def _run(peer: str, scratch: Path, python: Path, given: str | None) -> bool:
-    """Run one peer's tests; whether all of them passed, or there are none."""
+    """Run the tests of one library; returns whether all passed, or there are none."""
     folder = scratch / peer
     stand_ins = folder / "stand-ins"
     stand_ins.mkdir(parents=True)
@@ -92,7 +92,7 @@ def _run(peer: str, scratch: Path, python: Path, given: str | None) -> bool:
 
 
 def _tests_of(peer: str, folder: Path, python: Path) -> Path | None:
-    """The tests in the peer's source distribution, unpacked."""
+    """Unpack the source distribution of a library, and return the path of its tests."""
     wanted = f"{peer}=={VERSIONS[peer]}"
     download = ["download", "-q", "--no-deps", "--no-binary", peer, "-d", str(folder), wanted]
     subprocess.run([python, "-P", "-m", "pip", *download], check=True)

@@ -1,4 +1,4 @@
-"""Losses of power: every state of the disk that one may leave must open, with all that was promised.
+"""Power losses: every state that one may leave on disk must open, with all promised outcomes.
 
     python tools/power.py [--states N] [--seed S] [--jobs N]
 
@@ -109,14 +109,14 @@ QUICK: Final[dict[str, Sequence[Life]]] = {
         Life(3, "sync", 8, is_killed=True),
     ),
 }
-"""Shorter services, for the tests."""
+"""Shorter services, which the tests run."""
 
 
 def recorded(lives: Sequence[Life], begun: Crash | None = None) -> list[Call]:
-    """The system calls of services that live one after the other on one log.
+    """Record the system calls of services that run one after another on one log.
 
     Raises:
-        UnknownCallError: A life did to its files what its record does not say.
+        UnknownCallError: A service changed its files in a way that is not in the record.
     """
     calls: list[Call] = []
     with scratch() as folder:
@@ -132,7 +132,7 @@ def recorded(lives: Sequence[Life], begun: Crash | None = None) -> list[Call]:
 
 
 def distinct(drawn: Iterator[Crash], seen: set[bytes]) -> Iterator[Crash]:
-    """Crashes that were not seen before."""
+    """Yield the crashes that are not yet in ``seen``, and add them to it."""
     for crash in drawn:
         digest = crash.digest()
         if digest not in seen:
@@ -143,14 +143,14 @@ def distinct(drawn: Iterator[Crash], seen: set[bytes]) -> Iterator[Crash]:
 def drawn_from(
     lives: Sequence[Life], seed: int, states: int, per_call: int, second: int
 ) -> list[Crash]:
-    """Distinct crashes of one service, evenly over its calls.
+    """Draw distinct crashes of one service, spread evenly over its system calls.
 
     Args:
-        lives: How it lives.
-        seed: Of all that is drawn.
-        states: How many crashes at most.
-        per_call: How many are drawn after each call, before those seen before are left out.
-        second: From how many of them a service is started for a second crash.
+        lives: The services that run one after another on the log.
+        seed: The seed of all random choices.
+        states: The largest number of crashes.
+        per_call: How many crashes to draw after each call, before duplicates are left out.
+        second: From how many of them to start another service, for a second crash.
     """
     chance = random.Random(seed)
     seen: set[bytes] = set()
@@ -161,7 +161,7 @@ def drawn_from(
         try:
             calls = recorded([life], begun)
         except LifeError:
-            first.append(begun)  # the judge says why
+            first.append(begun)  # the judge reports what is wrong with it
             continue
         again = crashes(calls, seed + number, per_call, begun)
         more = list(distinct(again, seen))
@@ -170,7 +170,7 @@ def drawn_from(
 
 
 def judged(all_crashes: Sequence[Crash], jobs: int) -> Iterator[str | None]:
-    """The fault found after each crash, in their order; None where there is none."""
+    """Yield the fault found after each crash, in their order; None if there is none."""
     with scratch() as folder:
         if jobs == 1:
             yield from (fault(crash, folder / "state") for crash in all_crashes)
@@ -184,7 +184,7 @@ def _fault_in(folder: Path, crash: Crash) -> str | None:
 
 
 def _shortened(text: str) -> str:
-    """A fault without the numbers that differ from state to state."""
+    """The text of a fault without the numbers that differ between states."""
     return re.sub(r"\b[0-9a-f]{16}\b|\S*/log/|\d+", "#", text)
 
 
@@ -194,7 +194,7 @@ def _shortened(text: str) -> str:
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True)
 @click.option("--only", type=click.Choice(list(SERVICES)), help="The only service.")
 def main(*, states: int, seed: int, jobs: int, only: str | None) -> None:
-    """Draw the states, judge each, and print what is wrong."""
+    """Draw the states, judge each, and print the faults."""
     if shutil.which("strace") is None:
         raise click.ClickException("strace is not installed; it records the system calls")
     began = time.monotonic()

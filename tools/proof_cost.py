@@ -1,9 +1,9 @@
-"""What a proof costs, in replays of the same log and in memory: ``python tools/proof_cost.py [EVENTS]``.
+"""The cost of a proof, in replays of the same log and in memory: ``python tools/proof_cost.py [EVENTS]``.
 
-Makes a log that breakers wrote and a trace of calls, of so many events each (by default a million
-and a quarter of that, to see what grows), replays and proves each in a process of its own, and
-prints the seconds of processor time, their ratio and the peak of memory of the process, on Linux.
-The ratio must be no more than 20.
+Makes a log that breakers wrote and a trace of calls, each with EVENTS events and with a quarter of that
+(by default, a million), to see what grows. Replays and proves each in a process of its own, and
+prints the seconds of processor time, their ratio and the peak memory of the process, on Linux. The
+ratio must be at most 20.
 """
 
 import json
@@ -44,12 +44,12 @@ print(json.dumps([seconds, int(peak) / 1024]))
 
 
 def fails(call: int) -> bool:
-    """A tenth of the time is an outage, of 2,000 calls."""
+    """Whether a call fails: outages of 2,000 calls take a tenth of the time."""
     return call // 2000 % 10 == 3
 
 
 def record(path: Path, events: int) -> None:
-    """A log of breakers that were called 400 times a second."""
+    """Write a log of breakers that are called 400 times per second."""
     clock = ManualClock()
     with EventLog(path, clock=clock, durability="memory") as log:
         breakers = [CircuitBreaker(f"b{n}", SETTINGS, log=log) for n in range(BREAKERS)]
@@ -66,7 +66,7 @@ def record(path: Path, events: int) -> None:
 
 
 def trace(path: Path, events: int) -> None:
-    """The calls of the same traffic, which overlap."""
+    """Write the calls of the same traffic, which overlap, as imported calls."""
     begun = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 10**9
     write_trace(
         path,
@@ -83,7 +83,7 @@ def trace(path: Path, events: int) -> None:
 
 
 def measured(what: str, path: Path, settings: str) -> tuple[float, float]:
-    """Seconds and MiB of one run in a process of its own."""
+    """Run a replay or a proof in a process of its own; returns its seconds and its peak MiB."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", _MEASURED, what, str(path), settings],
         check=True,

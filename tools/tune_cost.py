@@ -1,13 +1,14 @@
-"""What trying 1,000 settings on the calls of a trace costs, in seconds.
+"""The seconds that trying 1,000 settings on the calls of a trace takes.
 
     python tools/tune_cost.py [--calls N] [--trace trainticket.csv.gz] [--processes N]
 
-Three traces of N calls: two made up, of one breaker of whose calls 0.01 % and 30 % fail; and,
-where ``--trace`` or its default can be read, a real one with the columns ``start_unix_nano``,
-``duration_ms``, ``caller``, ``target`` and ``outcome``, laid end to end. For each of three grids of
-1,000 settings, of failures in a row, count windows and windows of seconds, each by twenty recovery
-timeouts: the time of ``tune`` from the loaded columns, in the median of three, and of one replay by
-columns. On the made-up traces tuning must take at most 5 s and 10 s by the wall clock.
+Measures three traces of N calls: two generated ones of one breaker, with 0.01 % and 30 % failing
+calls; and, if ``--trace`` or its default can be read, a real one with the columns
+``start_unix_nano``, ``duration_ms``, ``caller``, ``target`` and ``outcome``, repeated as often as
+needed. For each of three grids of 1,000 settings (consecutive failures, count windows and time
+windows, each with twenty recovery timeouts) it prints the time of ``tune`` from the loaded columns,
+as the median of three, and the time of one replay by columns. On the generated traces tuning must
+take at most 5 s and 10 s of wall time.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from recloser.simulate.recorded_calls import Traffic
 from recloser.whatif.settings_search import grid_of, tune
 
 MOST: Final[Mapping[float, float]] = {0.0001: 5, 0.3: 10}
-"""The most seconds, by the share of failures."""
+"""The limit in seconds, by the share of failures."""
 
 ROUNDS: Final = 3
 REAL: Final = Path(__file__).parents[2] / "shared/data/trainticket-2023-01-29.csv.gz"
@@ -57,7 +58,7 @@ class Rows:
     outcomes: bytes
 
     def calls(self, breaker: str) -> Calls:
-        """The same, put in order."""
+        """The calls in the orders that a simulation needs."""
         columns = (self.starts.data, self.ends.data, self.tooks.data)
         return Calls.from_log(breaker, *columns, self.outcomes)
 
@@ -79,11 +80,11 @@ GRIDS: Final[Mapping[str, tuple[Mapping[str, object], Axes]]] = {
         {"window.seconds": (5, 10, 30, 60, 120), "window.failure_rate": RATES, **_TIMEOUTS},
     ),
 }
-"""The settings that a grid departs from, and its axes."""
+"""The base settings of each grid, and its axes."""
 
 
 def rows_of(starts: Ints, tooks: Ints, failed: NDArray[np.bool_]) -> Rows:
-    """Calls in the order of their ends, as a log has them."""
+    """Make calls, in the order of their ends as in a log."""
     ends = starts + tooks
     order = np.argsort(ends, kind="stable")
     codes = np.where(failed, FAILED, SUCCEEDED).astype(np.uint8)
@@ -91,7 +92,7 @@ def rows_of(starts: Ints, tooks: Ints, failed: NDArray[np.bool_]) -> Rows:
 
 
 def made_up(calls: int, share: float) -> Trace:
-    """200 calls a second, of which a share fails."""
+    """Generate 200 calls per second, of which a share fails."""
     chance = np.random.default_rng(1)
     starts = np.cumsum(chance.exponential(5e6, calls).astype(np.int64))
     tooks = chance.lognormal(np.log(20e6), 1, calls).astype(np.int64)
@@ -99,7 +100,7 @@ def made_up(calls: int, share: float) -> Trace:
 
 
 def real(path: Path, calls: int) -> Trace:
-    """A recorded trace, as often one after another as it takes."""
+    """A recorded trace, repeated until it has the given number of calls."""
     recorded: dict[str, list[tuple[int, int, bool]]] = {}
     with gzip.open(path, "rt", newline="") as text:
         for row in csv.DictReader(text):
@@ -122,7 +123,7 @@ def real(path: Path, calls: int) -> Trace:
 
 
 def seconds_of(work: Callable[[], object], rounds: int) -> float:
-    """The median of several times how long it takes."""
+    """The median of the seconds that a function takes, over several rounds."""
     times = []
     for _ in range(rounds):
         started = time.perf_counter()
@@ -138,7 +139,7 @@ def measured(
     processes: int | None,
     rounds: int = ROUNDS,
 ) -> tuple[float, float, int]:
-    """Seconds of a replay and of a tuning, and the edges of the replay."""
+    """Measure the seconds of a replay and of a search, and count the edges of the replay."""
     config = configured(base, {})
     edges = 0
 
@@ -154,7 +155,7 @@ def measured(
         tuning = tune(traffic, base, grid_of(axes), processes=processes)
         assert len(tuning.candidates) == 1000
 
-    replay_once()  # numpy has then been warmed up
+    replay_once()  # the first call loads numpy
     return seconds_of(replay_once, rounds), seconds_of(tune_once, rounds), edges
 
 

@@ -71,7 +71,7 @@ def test_a_breaker_that_begins_with_a_checkpoint_keeps_its_deadline(clock):
 def test_a_breaker_that_was_tripped_elsewhere_leaves_a_deadline_that_a_tick_passes():
     fold = folded(OPENED, BreakerConfigured(2, 0, "b", {"failure_threshold": 1}))
     (trip,) = apply(fold.breakers["b"], CallFailed(3, 0, "b", 0, 0))
-    fold.stand_at(3, 0, ())
+    fold.move_to(3, 0, ())
     fold.apply(trip)
     (edge,) = fold.apply(ClockTicked(5, 30 * 10**9, WALL, 0))
     assert (trip.trigger.value, edge.trigger.value) == ("trip", "cool")
@@ -80,7 +80,7 @@ def test_a_breaker_that_was_tripped_elsewhere_leaves_a_deadline_that_a_tick_pass
 def test_readings_that_were_folded_elsewhere_date_what_comes_next():
     fold = folded(OPENED, BreakerConfigured(2, 0, "b", {}))
     opened = LogOpened(4, 10, 1, 1, 2, WALL, 0, "", "", 1, "0")
-    fold.stand_at(5, 20, [ClockTicked(3, 5, WALL, 0), opened])
+    fold.move_to(5, 20, [ClockTicked(3, 5, WALL, 0), opened])
     assert (fold.seq, fold.at, fold.opened, fold.ticked_at) == (5, 20, opened, 10)
 
 

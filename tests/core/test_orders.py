@@ -1,4 +1,4 @@
-"""The orders of calls: compiled and interpreted they come to the same, which is what they are."""
+"""The orders of calls are right, and the same compiled and interpreted."""
 
 from array import array
 
@@ -23,14 +23,14 @@ def columns_of(rows):
 
 
 def both(name, *arguments):
-    """What either makes of the arguments, which must be the same."""
+    """The result of a function, which must be the same compiled and interpreted."""
     found, again = (getattr(module, name)(*arguments) for module in (orders, INTERPRETED))
     assert found == again, name
     return list(found)
 
 
 @given(ROWS)
-def test_calls_in_the_order_of_their_ends(rows):
+def test_orders_of_starts_and_ends(rows):
     starts, ends, outcomes = columns_of(rows)
     size = len(rows)
     by_start = both("order_of", starts[::-1])
@@ -38,18 +38,18 @@ def test_calls_in_the_order_of_their_ends(rows):
     by_end = both("order_of_ends", starts, ends)
     assert by_end == sorted(range(size), key=lambda n: (ends[n], ends[n] == starts[n]))
     order = array("q", by_end)
-    assert both("taken", ends, order) == sorted(ends)
-    assert both("codes_taken", outcomes, order) == [outcomes[n] for n in by_end]
-    place = both("inverse", order)
+    assert both("reordered", ends, order) == sorted(ends)
+    assert both("reordered_codes", outcomes, order) == [outcomes[n] for n in by_end]
+    place = both("inverse_order", order)
     assert [place[number] for number in by_end] == list(range(size))
-    assert both("highest_so_far", array("q", place)) == [max(place[: n + 1]) for n in range(size)]
+    assert both("running_maximum", array("q", place)) == [max(place[: n + 1]) for n in range(size)]
 
 
 @given(ROWS)
-def test_what_has_ended_before_each_start(rows):
+def test_calls_that_ended_before_each_start_and_calls_in_flight(rows):
     starts, ends, _ = columns_of(rows)
     by_end = orders.order_of_ends(starts, ends)
-    place = orders.inverse(by_end)
+    place = orders.inverse_order(by_end)
     ended = both("ended_before", starts, ends, by_end)
     for number, start in enumerate(starts):
         before = {
@@ -57,37 +57,37 @@ def test_what_has_ended_before_each_start(rows):
         }
         assert ended[number] == len(before)
         under_way = sorted(place[n] for n in range(number) if n not in before)
-        assert both("under_way", place, number, ended[number], len(under_way)) == under_way
+        assert both("ends_in_flight", place, number, ended[number], len(under_way)) == under_way
 
 
 @given(ROWS, st.integers(0, 20))
-def test_some_of_the_calls_in_their_order(rows, first):
+def test_order_restricted_to_some_calls_counts_them_anew(rows, first):
     starts, ends, _ = columns_of(rows)
     order = orders.order_of_ends(starts, ends)
     numbers = array("q", range(min(first, len(rows)), len(rows)))
     wanted = [number - numbers[0] for number in order if number in numbers] if numbers else []
-    assert both("kept", order, numbers) == wanted
+    assert both("restricted_order", order, numbers) == wanted
 
 
 @given(st.lists(CODES, max_size=40).map(bytes))
-def test_outcomes_counted(outcomes):
+def test_outcomes_are_found_and_counted_by_code(outcomes):
     known = [place for place, code in enumerate(outcomes) if code != UNKNOWN]
-    assert both("places_of", outcomes, SUCCEEDED, IGNORED) == known
+    assert both("indexes_of", outcomes, SUCCEEDED, IGNORED) == known
     for code in (SUCCEEDED, FAILED, UNKNOWN):
         counts = both("count_before", outcomes, code)
         assert counts == [outcomes[:place].count(code) for place in range(len(outcomes) + 1)]
 
 
-def test_numbers_in_a_row():
-    assert both("numbers_from", 3, 7) == [3, 4, 5, 6]
-    assert both("numbers_from", 3, 3) == []
+def test_index_range_includes_first_and_excludes_stop():
+    assert both("index_range", 3, 7) == [3, 4, 5, 6]
+    assert both("index_range", 3, 3) == []
 
 
 @given(st.lists(st.integers(0, 50), min_size=60, max_size=300).map(lambda keys: array("q", keys)))
-def test_equal_keys_of_several_runs_stay_in_their_order(keys):
+def test_sorting_more_than_one_run_is_stable(keys):
     assert both("order_of", keys) == sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def test_an_order_of_many_that_stand_in_two_sorted_halves():
+def test_sorting_merges_two_long_interleaved_halves():
     keys = array("q", [*range(0, 3000, 2), *range(1, 3000, 2)])
     assert both("order_of", keys) == sorted(range(3000), key=keys.__getitem__)

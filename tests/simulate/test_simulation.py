@@ -59,7 +59,12 @@ class Simulated:
             self.breaker.inner, self.progress = copy, self.progress.copy()
         windows = self.progress.lower, self.progress.upper
         self.asked.append(
-            (what, self.progress.place, self.of.key_of(copy), *map(self.of.window_key_of, windows))
+            (
+                what,
+                self.progress.next_end,
+                self.of.key_of(copy),
+                *map(self.of.window_key_of, windows),
+            )
         )
 
     @property

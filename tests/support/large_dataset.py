@@ -3,7 +3,7 @@
 Each file is the log of one host. Each of its breakers gets one call per millisecond and has an outage
 now and then. The rows, including the witnesses, equal those that live breakers would have written.
 
-python tools/large_dataset.py FOLDER --files 6 --breakers 10 --calls 1000000
+python tests/support/large_dataset.py FOLDER --files 6 --breakers 10 --calls 1000000
 """
 
 import argparse

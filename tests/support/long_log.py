@@ -1,6 +1,6 @@
 """Writes a log of any length, of breakers that trip now and then, for measurements.
 
-python tools/long_log.py OUT --events 10000000 --breakers 20
+python tests/support/long_log.py OUT --events 10000000 --breakers 20
 """
 
 import argparse

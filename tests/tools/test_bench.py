@@ -196,7 +196,7 @@ def refusing_with_another_error(failures):
         (swallowing, "a call does not go through"),
         (calling_twice, "a call does not go through, once"),
         (opening_at_once, "it opened after 1 failures"),
-        (opening_when_it_is_not_to, "it opened, though told not to"),
+        (opening_when_it_is_not_to, "it opened, though it should not"),
         (refusing_with_another_error, "it raised <class 'PermissionError'>"),
     ],
 )
@@ -221,7 +221,7 @@ def test_asynchronous_adapter_is_checked_in_an_event_loop():
         assert failures
         return Protection(breaker, breaker, CircuitOpenError)
 
-    with pytest.raises(AdapterError, match="^peer, asynchronous: it opened, though told not to"):
+    with pytest.raises(AdapterError, match="^peer, asynchronous: it opened, though it should not"):
         verify([Adapter("peer", "peer", None, make)])
 
 

@@ -1,4 +1,4 @@
-"""What the recorded breakers did is evaluated by the edges in their log."""
+"""Recorded breakers are evaluated by the edges in their log."""
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog
 from recloser.simulate.recorded_calls import read_traffic

@@ -1,4 +1,4 @@
-"""What a breaker is to the benchmark: something that protects a function."""
+"""How the benchmark uses a library: an adapter makes breakers, and each protects a function."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
@@ -13,21 +13,21 @@ AsyncCall: TypeAlias = Callable[[], Awaitable[object]]
 C = TypeVar("C")
 
 FEW: Final = 5
-"""So many failures open a breaker, where it is to open."""
+"""Consecutive failures that open a breaker in measurements of an open breaker."""
 
 NEVER: Final = 10**9
-"""And so many, where it is not."""
+"""Consecutive failures that would open a breaker in measurements of a closed one."""
 
 OPEN_SECONDS: Final = 3600
-"""How long a breaker that has opened stays so: longer than any turn."""
+"""Seconds that a breaker stays open: longer than any turn."""
 
 
-class Broken(Exception):  # noqa: N818  # it is what the dependency raises, not an error of ours
-    """What a call that fails raises."""
+class Broken(Exception):  # noqa: N818  # the error of the dependency, not of the benchmark
+    """The error that a failing call raises."""
 
 
-class Unsupported(Exception):  # noqa: N818  # it is an answer
-    """Why a breaker can't be asked for something."""
+class Unsupported(Exception):  # noqa: N818  # an answer, not an error
+    """A library does not support a measurement; the message is the reason."""
 
 
 @frozen
@@ -35,10 +35,10 @@ class Protection(Generic[C]):
     """One breaker, made for one turn.
 
     Attributes:
-        breaker: What the library keeps of it.
-        protect: Protects a function, in the way that the library's own documentation has it.
-        refused: What a rejected call raises.
-        close: Clears up behind it.
+        breaker: The breaker object of the library.
+        protect: Protects a function, as the documentation of the library shows it.
+        refused: The error that a rejected call raises.
+        close: Frees what the breaker uses, after the turn.
     """
 
     breaker: object
@@ -48,7 +48,7 @@ class Protection(Generic[C]):
 
 
 Maker: TypeAlias = Callable[[int], Protection[C]]
-"""Makes a breaker that opens at so many failures in a row, and stays open for an hour."""
+"""Makes a breaker from the number of consecutive failures that open it; it stays open for an hour."""
 
 
 @frozen
@@ -56,16 +56,16 @@ class Adapter:
     """One library, in one of the ways to use it.
 
     Attributes:
-        name: What it is called in the tables.
-        module: What is imported by who uses it.
-        sync: Makes a breaker for functions; None if it has none.
-        asynchronous: Makes one for coroutine functions; None if it has none.
-        requirements: What pip is to install; by default its name.
-        many: Makes so many breakers, each as after its first call; where that takes another way
-            than to make them one by one.
-        stretch: How many times as long its turns are.
-        lost: Returns how many calls its log has lost so far, where it has one.
-        with_config: Of a way to use recloser, makes a breaker with any settings.
+        name: The name in the tables.
+        module: The module that its users import.
+        sync: Makes a breaker for functions; None if the library has none.
+        asynchronous: Makes a breaker for coroutine functions; None if the library has none.
+        requirements: What pip installs; by default the name.
+        many: Makes a number of breakers in the state after their first call; None to make them one
+            by one.
+        stretch: The factor by which its turns are longer.
+        lost: Returns how many events its log has lost so far; None without a log.
+        with_config: For recloser, makes a breaker with any settings.
     """
 
     name: str
@@ -80,16 +80,16 @@ class Adapter:
 
     @property
     def counted(self) -> Mapping[str, Callable[[], int]]:
-        """Counters of its calls, by name."""
+        """The counters of its calls, by name."""
         return {} if self.lost is None else {"lost": self.lost}
 
     @property
     def distribution(self) -> str:
-        """The name that it is installed by."""
+        """The name of the distribution that pip installs."""
         return self.requirements[0] if self.requirements else self.name
 
     def is_installed(self) -> bool:
-        """Whether it can be imported here."""
+        """Whether the library can be imported here."""
         return find_spec(self.module.partition(".")[0]) is not None
 
 

@@ -24,13 +24,13 @@ EVENTS: Final = "events/s"
 _BATCH: Final = 1000
 _BLOCK: Final = 4096
 _SHARE: Final = 10
-"""Of a library that is slower by far, so much less is asked."""
+"""Factor by which fewer events are measured with a library that is much slower."""
 
 _Succeeded: Final = lean(CallSucceeded)
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Events a second until they are folded, encoded, sealed and written."""
+    """Measure the events per second that are folded, encoded, sealed and written."""
     events = effort.events // _BATCH * _BATCH
     works = [
         Work(BARE, events, lambda: _bare(folder, events)),
@@ -48,7 +48,7 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
 
 
 def _bare(folder: Path, events: int) -> float:
-    """Seconds to encode and write the lines in batches, and nothing else."""
+    """Seconds to encode and write the lines in batches only."""
     path = folder / f"bare-{time.monotonic_ns()}"
 
     def write() -> None:
@@ -67,20 +67,20 @@ def _bare(folder: Path, events: int) -> float:
 
 
 def _append(folder: Path, events: int) -> float:
-    """Seconds until a log has as many successes, from the events that the call path makes on."""
+    """Seconds to append successes to a log, starting from the events that the call path makes."""
     with EventLog(
         folder / f"log-{time.monotonic_ns()}", durability="memory", compress=False
     ) as log:
         fast_path = CircuitBreaker("payments", log=log).fast_path
         assert fast_path.admit_token is not None
-        at, leave = fast_path.monotonic_ns() - fast_path.origin, fast_path.admit_token
+        at, token = fast_path.monotonic_ns() - fast_path.origin, fast_path.admit_token
         log.flush()
         seconds = 0.0
         for first in range(0, events, _BLOCK):
-            # What waits is a few thousand at most; more would be the collector's work, not the log's.
+            # At most a few thousand events wait: with more, the garbage collector would be measured.
             last = min(first + _BLOCK, events)
             for n in range(first, last):
-                fast_path.call_buffer.record(at + n, 700, leave)
+                fast_path.call_buffer.record(at + n, 700, token)
             started = time.perf_counter()
             log.flush()
             seconds += time.perf_counter() - started
@@ -88,7 +88,7 @@ def _append(folder: Path, events: int) -> float:
 
 
 def _calls(folder: Path, events: int) -> float:
-    """Seconds that as many protected calls of nothing take, until they are in the log."""
+    """Seconds until protected calls of an empty function are in the log."""
     with EventLog(
         folder / f"calls-{time.monotonic_ns()}", durability="memory", compress=False
     ) as log:
@@ -103,7 +103,7 @@ def _calls(folder: Path, events: int) -> float:
 
 
 def _eventsourcing(folder: Path, events: int) -> float:
-    """Seconds to put as many of its events into SQLite, in batches."""
+    """Seconds to write events of ``eventsourcing`` to SQLite, in batches."""
     from eventsourcing.persistence import StoredEvent
     from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteDatastore
 

@@ -1,4 +1,4 @@
-"""What one protected call costs: on the closed path, refused and failing; plain and awaited."""
+"""The cost of one protected call: closed, rejected and failing; synchronous and asynchronous."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -34,21 +34,21 @@ NS: Final = "ns a call"
 COROUTINES_ONLY: Final = "it protects coroutine functions only"
 
 _TRIPS: Final = 4 * FEW
-"""After so many failures every breaker that is to open has opened."""
+"""Failures after which every breaker that can open is open."""
 
 Begun: TypeAlias = Callable[[], AbstractContextManager[Loop]]
 
 
 @frozen
 class CallPath:
-    """One way that a call can go.
+    """One kind of call that is measured.
 
     Attributes:
         key: The short name of its group.
-        title: The name.
-        failures: How many failures open the breaker.
-        function: What is protected.
-        awaited: The same as a coroutine function.
+        title: The title of its group.
+        failures: How many consecutive failures open the breaker.
+        function: The function that is protected.
+        awaited: The coroutine function that is protected.
         opens: Whether the breaker is opened before its turn.
         raises: Whether each call raises.
     """
@@ -70,7 +70,7 @@ PATHS: Final = (
 
 
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
-    """Each path of plain functions, then each of coroutine functions."""
+    """Measure every call path with functions, then with coroutine functions."""
     for path in PATHS:
         floor = floors.refusing if path.opens else floors.recording
         subjects = [
@@ -115,7 +115,7 @@ def _awaited(
 
 
 def _refusal_of(make: Maker[Call] | Maker[AsyncCall], path: CallPath) -> str | None:
-    """Why a library can't take that path; None if it can."""
+    """The reason why a library does not support a call path; None if it does."""
     try:
         make(path.failures).close()
     except Unsupported as error:
@@ -166,7 +166,7 @@ def _protected_awaited(
 
 
 def passing(call: Call) -> Loop:
-    """Makes a call that returns, so many times."""
+    """A loop that makes a call that returns, ``count`` times."""
 
     def loop(count: int) -> None:
         for _ in repeat(None, count):
@@ -176,7 +176,7 @@ def passing(call: Call) -> Loop:
 
 
 def raising(call: Call, error: type[BaseException]) -> Loop:
-    """Makes a call that raises, so many times."""
+    """A loop that makes a call that raises, ``count`` times."""
 
     def loop(count: int) -> None:
         for _ in repeat(None, count):
@@ -189,7 +189,7 @@ def raising(call: Call, error: type[BaseException]) -> Loop:
 
 
 def _in(runner: asyncio.Runner, call: AsyncCall, error: type[BaseException] | None) -> Loop:
-    """Awaits a call in one task, so many times."""
+    """A loop that awaits a call in one task, ``count`` times."""
 
     async def passing_awaited(count: int) -> None:
         for _ in repeat(None, count):
@@ -197,7 +197,7 @@ def _in(runner: asyncio.Runner, call: AsyncCall, error: type[BaseException] | No
 
     async def raising_awaited(count: int, error: type[BaseException]) -> None:
         for _ in repeat(None, count):
-            try:  # noqa: SIM105  # as above
+            try:  # noqa: SIM105  # a context manager would cost time of its own
                 await call()
             except error:
                 pass

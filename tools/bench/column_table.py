@@ -1,4 +1,4 @@
-"""The table of folding by columns, for the page on performance: one row a rule, one column an engine."""
+"""The table of folding by columns, for the page on performance: one row per rule, one column per engine."""
 
 from bench import columns
 from bench.hostile_table import Cells
@@ -9,7 +9,7 @@ _ENGINES = (columns.COLUMNS, columns.PARQUET, columns.FOLD)
 
 
 def cells(result: Result) -> Cells | None:
-    """The heads and rows; None if not every rule was measured at every share of failures."""
+    """The headings and rows; None if not every rule was measured at every share of failures."""
     shares = " / ".join(f"{100 * share:g}" for share in columns.SHARES)
     fewer = " / ".join(f"{100 * share:g}" for share in columns.SHARES[1:])
     heads = [

@@ -1,9 +1,9 @@
-"""How fast the log of one breaker is folded: by columns, and event after event.
+"""How fast the log of one breaker is folded: by columns, and event by event.
 
 The logs are those of ``tools/column_rates.py``, for each rule and share of failures. In the first
-kind of log the breaker bears its failures and trips only in outages, once in 100,000 calls. In the
-second kind it trips all the time, and the time of edges outside the kernel is measured apart from
-the time of the rows between them.
+kind of log the breaker tolerates its failures and trips only in outages, once in 100,000 calls. In
+the second kind it trips all the time, and the time for edges outside the kernel is measured apart
+from the time for the rows between them.
 """
 
 import operator
@@ -39,11 +39,11 @@ SUM: Final = "the two, added"
 
 KINDS: Final = ("consecutive failures", "count window", "time window")
 SHARES: Final = (0.0001, 0.03, 0.3, 0.6)
-"""Of the calls, such shares fail; the first is that of quiet times."""
+"""The shares of calls that fail; the first is that of quiet times."""
 
 _numbers: Final = count()
 _SHORTER: Final = {0.03: 4, 0.3: 40, 0.6: 40}
-"""By share of failures, the factor by which a log with edges all the time is shorter."""
+"""The factor by which a log with many edges is shorter, by share of failures."""
 
 _OUTAGES: Final = 10
 """Number of outages in such a log, which ends with one: many trips come before the first."""
@@ -55,7 +55,7 @@ def key_of(kind: str, share: float, prefix: str = "columns") -> str:
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Events a second of logs whose breaker bears its failures."""
+    """Measure the events per second for logs whose breaker tolerates its failures."""
     from column_rates import BEARING
 
     for kind in KINDS:
@@ -80,7 +80,7 @@ def engines(
 
     Args:
         long: The log that is folded by columns.
-        short: The log that is folded event after event; its events are held in memory.
+        short: The log that is folded event by event; its events are held in memory.
         events: The most events that are held in memory.
     """
     from recloser.history.columnar.columnar_fold import fold_columns
@@ -103,7 +103,7 @@ def engines(
 
 
 def measured_edges(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Milliseconds of logs whose breaker trips all the time, and of their rows and edges alone."""
+    """Measure the milliseconds for logs whose breaker trips all the time, and for rows and edges alone."""
     from column_rates import BEARING, TRIPPING
 
     for kind in KINDS:
@@ -144,10 +144,10 @@ def written(
     """Write a log of about ``events`` events, and read its columns into memory.
 
     Args:
-        folder: Where it is written.
-        events: About how many events.
+        folder: The folder to write to.
+        events: About how many events to write.
         config: The settings of its breaker.
-        share: The share of calls that fail where there is no outage.
+        share: The share of calls that fail outside outages.
         outage_every: Number of calls from one outage to the next.
     """
     import long_columns

@@ -1,4 +1,4 @@
-"""The command: prepares the environment, measures in it, and writes what was asked for."""
+"""The command line of the benchmark: prepares an environment, measures in it, and writes results."""
 
 import argparse
 import contextlib
@@ -46,7 +46,7 @@ from bench.verification import AdapterError, verify
 _BENCH: Final = Path(__file__).parent
 _PAGE: Final = ROOT / "src" / "recloser" / "docs" / "performance.md"
 _QUIET: Final = 0.5
-"""The highest load of a machine that does nothing else, some of which is pip's."""
+"""The highest load average of a machine that does nothing else; some of it is caused by pip."""
 
 
 @frozen
@@ -54,9 +54,9 @@ class Measurement:
     """One kind of measurement.
 
     Attributes:
-        groups: Makes its measurements, one after another.
-        with_partner: Whether the other build takes turns in it.
-        needs: What must be installed for it.
+        groups: Makes the measurements, one after another.
+        with_partner: Whether the interpreted build takes turns in it.
+        needs: The module that must be installed for it.
     """
 
     groups: Callable[[Effort, Sequence[Adapter], Path], Iterator[Group]]
@@ -74,7 +74,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
         lambda effort, _, folder: columns.measured(effort, folder), True, "pyarrow"
     ),
     "importing": Measurement(lambda effort, _, folder: importing.measured(effort, folder), True),
-    # The process of the other build is done by now, and does nothing beside these.
+    # The process of the interpreted build has ended by now, so it does not disturb these.
     "edges": Measurement(
         lambda effort, _, folder: columns.measured_edges(effort, folder), needs="pyarrow"
     ),
@@ -86,7 +86,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; returns the exit status."""
+    """Measure, print the results, and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     options = parser.parse_args(given)
@@ -175,7 +175,7 @@ def _measure(options: argparse.Namespace) -> int:
         if (path := getattr(options, name)) is not None
     }
     if options.publish:
-        published.around_the_tables(_PAGE)  # before the runs, which take long
+        published.around_the_tables(_PAGE)  # fails now rather than after the runs, which take long
         if (load := os.getloadavg()[0]) > _QUIET:
             _say(f"the machine is not quiet: its load is {load:.2f}; the figures will show that")
     if options.runs > 1:
@@ -228,7 +228,7 @@ def _our_ways() -> list[Adapter]:
 
 
 def _be_quiet() -> None:
-    """Silence the warnings of logs that lose calls, which are counted here, and the news of edges."""
+    """Silence the warnings of logs that lose events, which are counted here, and records of edges."""
     logging.getLogger("recloser").setLevel(logging.CRITICAL)
 
 
@@ -266,7 +266,7 @@ def _groups(
 
 
 def serve(arguments: Sequence[str]) -> None:
-    """Run as the other build, which takes turns in the measurements of the first process."""
+    """Run the interpreted build, which takes turns in the measurements of the first process."""
     effort, names = json.loads(arguments[0])
     service = Service(sys.stdin, sys.stdout)
     sys.stdout = sys.stderr  # the real one carries answers only

@@ -1,4 +1,4 @@
-"""How much is measured: in earnest, or only to see that every measurement works."""
+"""How much is measured: for real figures, or only to see that every measurement works."""
 
 from typing import Final
 
@@ -12,22 +12,22 @@ _SHARE_INTERPRETED: Final = 20
 
 @frozen
 class Effort:
-    """How much of everything.
+    """The sizes of all measurements.
 
     Attributes:
-        rounds: How often each subject of a call path takes its turn.
-        round_seconds: How long a turn lasts, about; with 0, it is as short as can be.
-        hostile_rounds: The same as ``rounds`` for calls of which a share fails.
-        hostile_seconds: How long such a turn lasts.
-        long_rounds: How often what takes seconds takes its turn.
+        rounds: How many turns each subject of a call path has.
+        round_seconds: About how many seconds a turn takes; 0 makes it as short as possible.
+        hostile_rounds: How many turns each subject has when a share of the calls fails.
+        hostile_seconds: About how many seconds such a turn takes.
+        long_rounds: How many turns a subject has whose turn takes seconds.
         sleeping_calls: How many calls of 5 ms each thread makes in a turn.
-        events: How many are appended and replayed.
+        events: How many events are appended and replayed.
         imported: How many lines or spans are imported.
         columns: How many events are folded by columns.
         folded: How many events are folded one by one.
         tuned: How many calls 1,000 settings are tried on.
-        opened: How many events there are in the log that is opened.
-        breakers: How many there are when the memory of one is measured.
+        opened: How many events the log has that is opened.
+        breakers: How many breakers are made to measure the memory of one.
         starts: How often each program is started.
         partner: The process of an interpreted recloser, if it is measured too; in that process
             itself, the service that times its subjects.

@@ -1,4 +1,4 @@
-"""An environment of its own, with recloser and all the peers that can be installed."""
+"""A virtual environment with recloser and all peers that can be installed."""
 
 import subprocess
 import venv
@@ -12,17 +12,17 @@ ROOT: Final = Path(__file__).parent.parent.parent
 _NEEDED: Final = (f"{ROOT}[report]", f"{ROOT}[parquet]")
 _OTHERS: Final = ("eventsourcing",)
 _REPLACED: Final = ("purgatory-circuitbreaker",)
-"""Packages that a kept environment may have, and whose modules have the names of a peer's."""
+"""Packages in an older environment whose modules have the same names as those of a peer."""
 
 
 def prepared(folder: Path, adapters: Sequence[Adapter]) -> tuple[Path, dict[str, str]]:
-    """Make the environment, or bring it up to date where it is there already.
+    """Make the environment, or bring an existing one up to date.
 
     Returns:
-        Its Python; and by name what could not be installed, with pip's reason.
+        The path of its Python; and for each peer that could not be installed, the reason of pip.
 
     Raises:
-        subprocess.CalledProcessError: Recloser itself can't be installed.
+        subprocess.CalledProcessError: recloser itself can't be installed.
     """
     python = folder / "bin" / "python"
     if not python.exists():
@@ -43,7 +43,7 @@ def prepared(folder: Path, adapters: Sequence[Adapter]) -> tuple[Path, dict[str,
 
 
 def _install(python: Path, *arguments: str) -> str | None:
-    """Why pip could not; None if it could."""
+    """Install packages; returns the error of pip, or None."""
     done = _pip(python, "install", "-q", *arguments)
     if done.returncode == 0:
         return None

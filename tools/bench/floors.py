@@ -1,4 +1,4 @@
-"""The floor: the least that a wrapper in pure Python must do to record each call in its order."""
+"""The floor: the least work with which a wrapper in pure Python can record every call in order."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ _now = time.monotonic_ns
 
 
 def recording(function: Call) -> Call:
-    """Reads the monotonic clock twice, takes a lock and appends a tuple."""
+    """Wrap a function: read the monotonic clock twice, take a lock and append a tuple."""
     lock = threading.Lock()
     record = list[tuple[int, int, bool]]().append
 
@@ -33,7 +33,7 @@ def recording(function: Call) -> Call:
 
 
 def recording_awaited(function: AsyncCall) -> AsyncCall:
-    """The same of a coroutine function."""
+    """Wrap a coroutine function: read the clock twice, take a lock and append a tuple."""
     lock = threading.Lock()
     record = list[tuple[int, int, bool]]().append
 
@@ -56,7 +56,7 @@ def recording_awaited(function: AsyncCall) -> AsyncCall:
 
 
 def refusing(function: Call) -> Call:
-    """Refuses each call: reads the clock once, takes a lock, appends a tuple and raises."""
+    """Reject each call: read the clock once, take a lock, append a tuple and raise."""
     lock = threading.Lock()
     record = list[tuple[int, int]]().append
 
@@ -71,7 +71,7 @@ def refusing(function: Call) -> Call:
 
 
 def refusing_awaited(function: AsyncCall) -> AsyncCall:
-    """The same of a coroutine function."""
+    """Reject each call of a coroutine function: read the clock once, take a lock, append and raise."""
     lock = threading.Lock()
     record = list[tuple[int, int]]().append
 

@@ -1,4 +1,4 @@
-"""The cost of a call when 3, 30 and 60 % of the calls fail: for each rule, borne and tripping."""
+"""The cost of a call when 3, 30 and 60 % of the calls fail, with rules that trip and rules that do not."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,8 +25,8 @@ _SEED: Final = 8
 DRAWS: Final = 100_003
 """Number of outcomes that are drawn before they repeat; a prime, so no window divides it.
 
-Among that many calls the tripping rules trip at 3 % too, though rarely: three failures in a row come
-once in 37,000 calls.
+Among this many calls the tripping rules trip at 3 % too, though rarely: three consecutive failures
+occur once in 37,000 calls.
 """
 
 
@@ -37,7 +37,7 @@ def key_of(rule: Rule, share: int) -> str:
 
 
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
-    """Nanoseconds a call, for each rule and share of failures."""
+    """Measure the nanoseconds per call for each rule and share of failures."""
     effort = evolve(effort, rounds=effort.hostile_rounds, round_seconds=effort.hostile_seconds)
     here = {adapter.name for adapter in adapters}
     makers = {name: make for name, make in {**ours(), **PEERS}.items() if name in here}
@@ -71,7 +71,7 @@ def _group(
 
 @cache
 def outcomes(share: int) -> Sequence[bool]:
-    """Whether each of many calls fails: a percentage does, at random but the same in every run."""
+    """Draw which calls fail: a percentage of them, at random but the same in every run."""
     random = Random(_SEED)
     return [random.randrange(100) < share for _ in range(DRAWS)]
 

@@ -1,4 +1,4 @@
-"""The table of calls that fail at random, for the page on performance: one row a library, one column a rule."""
+"""The table of calls that fail at random, for the page on performance: one row per library, one column per rule."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias
@@ -13,7 +13,7 @@ _ROWS: Final = (ours.NO_LOG, ours.DISK, ours.RUNS, *rules.PEERS)
 
 
 def cells(result: Result) -> Cells | None:
-    """The heads and rows; None if not every rule was measured at every percentage."""
+    """The headings and rows; None if not every rule was measured at every percentage."""
     columns = [
         [result.group(hostile.key_of(rule, share)) for share in hostile.SHARES]
         for rule in rules.RULES

@@ -1,4 +1,4 @@
-"""How fast traces are imported, beside ``wc -l`` and pyarrow's reader of CSV on the same files.
+"""How fast traces are imported, compared with ``wc -l`` and the CSV reader of pyarrow.
 
 The rates are of whole imports, from the file to the log: read, understood, put in order and written.
 """
@@ -33,7 +33,7 @@ _TARGETS: Final = 40
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Lines a second of each kind of trace."""
+    """Measure the lines per second for each kind of trace."""
     works = []
     for kind, (write, breaker) in KINDS.items():
         file = folder / f"trace-{kind.replace(' ', '-')}"
@@ -67,11 +67,11 @@ _numbers: Final = count()
 
 
 def imported(file: Path, breaker: str) -> int:
-    """Import a file as ``recloser import FILE`` does; how many calls it holds.
+    """Import a file as ``recloser import FILE`` does, and return how many calls it holds.
 
     Args:
         file: The trace.
-        breaker: The template of the name of its breakers.
+        breaker: The template of the names of the breakers.
     """
     log = file.with_name(f"{file.name}-{next(_numbers)}")
     request = ImportRequest(options=CallOptions(breaker=breaker))
@@ -135,7 +135,7 @@ def _otlp(file: Path, spans: int) -> None:
 
 
 def _span(number: int, random: Random) -> dict[str, object]:
-    """A span of a client, as half of them are, or of another kind."""
+    """A span: half of them are of clients."""
     start = _START_S * 10**9 + number * 1_000_000
     status = _status(random)
     return {
@@ -178,4 +178,4 @@ KINDS: Final[dict[str, tuple[Callable[[Path, int], None], str]]] = {
     "JSON lines": (_json_lines, "{target}"),
     "OTLP JSON": (_otlp, "{caller}->{target}"),
 }
-"""By its name, what writes a trace of so many lines or spans, and how its breakers are named."""
+"""The traces by name: what writes one of a given length, and the template of breaker names."""

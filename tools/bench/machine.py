@@ -1,4 +1,4 @@
-"""Where and with what it was measured."""
+"""The machine and the package versions of a measurement."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ _OPTIONAL: Final = ("numpy", "pyarrow")
 
 
 def described() -> dict[str, str]:
-    """The machine, by name of what is told of it."""
+    """Describe the machine: processor, system, Python and whether recloser is compiled."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -36,10 +36,10 @@ def _compiled() -> str:
 
 def _processor() -> str:
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or platform.machine()
-    model = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    model = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
     return model[1] if model else platform.machine()
 
 

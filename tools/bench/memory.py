@@ -1,4 +1,4 @@
-"""How much memory one idle breaker takes, each library in a process of its own."""
+"""The memory of one idle breaker; each library is measured in a process of its own."""
 
 import asyncio
 import gc
@@ -21,11 +21,11 @@ BYTES: Final = "bytes a breaker"
 _TOOLS: Final = Path(__file__).parent.parent
 _CHILD: Final = "import sys; from bench.memory import bytes_each; print(bytes_each(*sys.argv[1:]))"
 _FIRST: Final = 10
-"""So many breakers are made before any is counted, for what all of them share."""
+"""Breakers that are made first and not counted, so that shared data is not attributed to one."""
 
 
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
-    """Bytes of a breaker that is idle after its first call, as ``tracemalloc`` counts them."""
+    """Measure the bytes of a breaker that is idle after its first call, with ``tracemalloc``."""
     series = [
         Series(adapter.name, (_in_a_process(adapter.name, effort.breakers, os.environ),))
         for adapter in adapters
@@ -59,7 +59,7 @@ def _path(environment: Mapping[str, str]) -> list[str]:
 
 
 def bytes_each(name: str, number: str) -> float:
-    """Bytes that each of so many breakers adds in this process."""
+    """The bytes that each of ``number`` breakers adds in this process."""
     adapter = next(adapter for adapter in (*WAYS, *PEERS) if adapter.name == name)
     first = _made(adapter, _FIRST)
     gc.collect()
@@ -69,12 +69,12 @@ def bytes_each(name: str, number: str) -> float:
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    del first, made  # not before
+    del first, made  # they had to live until the memory was read
     return (after - before) / int(number)
 
 
 def _made(adapter: Adapter, count: int) -> object:
-    """Breakers that have let one call through each."""
+    """Make breakers and let each admit one call."""
     if adapter.many is not None:
         return adapter.many(count)
     if adapter.sync is not None:

@@ -17,7 +17,7 @@ _OPENINGS: Final = 3
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Milliseconds; opening starts from a checkpoint, so it does not grow with the log."""
+    """Measure milliseconds. Opening starts from a checkpoint, so it does not grow with the log."""
     path = folder / "opened"
     with EventLog(path, durability="memory", tick_seconds=None) as log:
         fast_path = CircuitBreaker("payments", log=log).fast_path

@@ -1,4 +1,4 @@
-"""Recloser, in the ways that it can be used: without a log, with one in memory, with one on disk."""
+"""Adapters for recloser: without a log, with a log in memory, and with a log on disk."""
 
 import inspect
 import tempfile
@@ -24,7 +24,7 @@ WRITER_STRETCH: Final = 4
 """A turn of 50 ms could end before the log's thread has written once."""
 
 _IDLE_SECONDS: Final = 1.1
-"""Until then a breaker may have counted what is to be written when its second is over."""
+"""Seconds after which a counted run of calls is surely written, because its second is over."""
 
 NO_LOG: Final = "recloser, no log"
 MEMORY: Final = "recloser, MemoryLog"
@@ -38,7 +38,7 @@ def has_runs() -> bool:
 
 
 def log_in(folder: Path, detail: Detail = "full") -> EventLog:
-    """A log on disk with so much detail, else as it is by default."""
+    """A log on disk with the given detail and otherwise default settings."""
     options: dict[str, Any] = {"detail": detail} if has_runs() else {}
     return EventLog(folder, **options)
 
@@ -89,11 +89,11 @@ class _OnDisk:
             folder.cleanup()
 
         protection: Protection[C] = _protection(config, log, close)
-        log.flush()  # to begin its first segment is not part of any call
+        log.flush()  # creates the first segment before the turn, as no call does it
         return protection
 
     def many(self, count: int) -> object:
-        """So many breakers on one log, which comes with them, each idle after a call."""
+        """``count`` breakers on one log, each idle after a call; returned with the log."""
         folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
         log = log_in(Path(folder.name), self.detail)
         breakers = [CircuitBreaker(f"payments-{number}", log=log) for number in range(count)]
@@ -104,7 +104,7 @@ class _OnDisk:
         return folder, log, breakers
 
     def adapter(self, name: str) -> Adapter:
-        """How they are used."""
+        """The adapter that uses these breakers."""
         make = self.protection
         return Adapter(
             name,

@@ -23,10 +23,10 @@ import recloser
 from recloser.process.from_sources import interpreted as interpreted_modules
 
 INTERPRETED: Final = ", interpreted"
-"""Ending of the names of its series."""
+"""The end of the names of series of the interpreted build."""
 
 OURS: Final = "recloser"
-"""Beginning of the names of recloser's own subjects."""
+"""The beginning of the names of recloser's own subjects."""
 
 _TOOLS: Final = Path(__file__).parent.parent
 _PACKAGE: Final = Path(recloser.__file__).parent
@@ -34,7 +34,7 @@ _CHILD: Final = "import sys; from bench.command import serve; serve(sys.argv[1:]
 
 
 class PartnerError(Exception):
-    """The process of the other build ended before it was done."""
+    """The process of the interpreted build ended too early."""
 
 
 @frozen
@@ -42,9 +42,9 @@ class Offer:
     """A subject of the partner's that can be timed.
 
     Attributes:
-        index: Its place among the partner's subjects.
+        index: Its index among the subjects of the partner.
         name: Its name in the partner.
-        size: How many times as long its turns are; of work, how many it works through.
+        size: The factor by which its turns are longer; for work, the number of items in a turn.
     """
 
     index: int
@@ -57,7 +57,7 @@ class Turn:
     """The measurements of one turn.
 
     Attributes:
-        wall: How long it took: nanoseconds, or seconds for work.
+        wall: How long it took, in nanoseconds; for work, in seconds.
         cpu: Nanoseconds of the calling thread's processor time.
         counts: Numbers of calls by the name of the counter: lost, rejected.
     """
@@ -76,10 +76,10 @@ class Timed(Protocol):
 
     @property
     def size(self) -> int:
-        """How many times as long its turns are; of work, how many it works through."""
+        """The factor by which its turns are longer; for work, the number of items in a turn."""
 
     def turn(self, count: int) -> Turn:
-        """Take a turn of ``count`` calls; work ignores the count and does all there is."""
+        """Run one turn of ``count`` calls; work ignores the count and does all its items."""
 
 
 class Partner:
@@ -95,16 +95,16 @@ class Partner:
         self.environment = environment
 
     def offers(self) -> list[Timed]:
-        """The subjects that it offers; it then waits for turns until it is dismissed."""
+        """The subjects of the partner, which then waits for turns until it is dismissed."""
         return [_Remote(self, Offer(*offer)) for offer in self._answer()]
 
     def turn(self, index: int, count: int) -> Turn:
-        """Have one of its subjects take a turn."""
+        """Ask the partner to run a turn of one subject, and wait for the result."""
         self._say([index, count])
         return Turn(*self._answer())
 
     def dismiss(self) -> None:
-        """End the turns; the partner goes on to the next measurement."""
+        """End the turns, so that the partner goes on to the next measurement."""
         self._say(None)
 
     def _say(self, request: object) -> None:
@@ -147,8 +147,8 @@ class Service:
     """The partner's own side: it times its subjects when the process that measures asks for it.
 
     Args:
-        requests: Where it is asked.
-        answers: Where it answers.
+        requests: The stream that it reads requests from.
+        answers: The stream that it writes answers to.
     """
 
     def __init__(self, requests: IO[str], answers: IO[str]) -> None:
@@ -156,7 +156,7 @@ class Service:
         self._answers = answers
 
     def serve(self, subjects: Sequence[Timed]) -> None:
-        """Offer recloser's own subjects, and time them until the turns end."""
+        """Offer the subjects of recloser, and time them until the turns end."""
         offers = [
             (index, subject.name, subject.size)
             for index, subject in enumerate(subjects)
@@ -200,7 +200,7 @@ def interpreted(folder: Path, arguments: Sequence[str]) -> Iterator[Partner]:
         arguments: The arguments of ``bench.command.serve``.
 
     Raises:
-        PartnerError: It failed in the end.
+        PartnerError: The process failed.
     """
     environment = {
         **os.environ,
@@ -226,7 +226,7 @@ def interpreted(folder: Path, arguments: Sequence[str]) -> Iterator[Partner]:
 
 
 def _copied(folder: Path) -> Path:
-    """A copy of the package without compiled modules, as pip leaves it where there is no compiler."""
+    """Copy the package without its compiled modules, as pip installs it without a compiler."""
     place = folder / "interpreted"
     left_out = [f"*{suffix}" for suffix in EXTENSION_SUFFIXES]
     shutil.copytree(

@@ -1,7 +1,7 @@
-"""The peers: how each is used, as its own documentation has it.
+"""Adapters for other circuit breaker libraries, used as their own documentation shows.
 
-None of them has to be installed for this to be imported; what is asked of one imports it. Where a
-peer knows several rules, it is given the one that all have in common, a number of failures in a row.
+This module can be imported without any of them: an adapter imports its library when it is used. A
+library with several rules is given the one that all have in common, consecutive failures.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ def _purgatories(many: int) -> object:
 
 def _nopanic(failures: int) -> Protection[C]:
     library = import_module("nopanic")
-    # It knows rates over seconds only: here, half of the calls of 30 s, once that many were made.
+    # It has only rates over time: here, half of the calls of 30 s, once there are enough calls.
     breaker = library.circuit_breaker(
         failure_threshold=0.5,
         min_calls=failures,
@@ -80,7 +80,7 @@ def _pyresilience(failures: int) -> Protection[C]:
 
 
 def _pyresiliences(many: int) -> object:
-    """Its breakers are made with the functions that they protect."""
+    """Make breakers, each with the function that it protects, as the library requires it."""
     functions = []
     for _ in range(many):
         protection: Protection[Call] = _pyresilience(FEW)
@@ -96,16 +96,16 @@ def _powertools(failures: int) -> Protection[Call]:
 def _powertools_on(store: object, failures: int) -> Protection[Call]:
     library = import_module("aws_lambda_powertools.utilities.circuit_breaker")
     config = library.CircuitBreakerConfig(failure_threshold=failures, recovery_timeout=OPEN_SECONDS)
-    name = f"{_NAME}-{next(_numbers)}"  # those of one name are one
+    name = f"{_NAME}-{next(_numbers)}"  # breakers with one name share their state
     protect = library.circuit_breaker(name, store, config=config)
     return Protection(protect, protect, library.CircuitBreakerOpenError)
 
 
 def _powertools_store() -> object:
-    """A store in memory, since the library's own is DynamoDB, for which each call would have to wait.
+    """A store in memory, because every call would have to wait for the library's own, DynamoDB.
 
-    What every store inherits is all that a call has to do with it: the state is read from it again
-    once in five seconds, and written to it when a breaker opens.
+    The base class of all stores does everything that a call needs: it reads the state again once in
+    five seconds, and writes it when a breaker opens.
     """
     package = import_module("aws_lambda_powertools.utilities.circuit_breaker.persistence")
     records: dict[str, object] = {}
@@ -126,7 +126,7 @@ def _powertools_store() -> object:
 
 
 def _powertools_many(many: int) -> object:
-    """All breakers of a process share the store, as its documentation has it."""
+    """Make breakers that share one store, as the documentation of the library shows."""
     store = _powertools_store()
     functions = [_powertools_on(store, FEW).protect(nothing) for _ in range(many)]
     for function in functions:
@@ -178,7 +178,7 @@ def _hyx(failures: int) -> Protection[AsyncCall]:
 
 def _interlock(failures: int) -> Protection[C]:
     library = import_module("interlock")
-    # It knows rates only: here, half of the last hundred calls, once there are so many.
+    # It has only rates: here, half of the last hundred calls, once there are a hundred.
     config = library.Config(
         failure_rate_threshold=0.5,
         minimum_number_of_calls=failures,
@@ -225,13 +225,13 @@ def _baldur_decorator(failures: int) -> tuple[Callable[..., Any], type[BaseExcep
     config = import_module(f"{package}.config").CircuitBreakerConfig(
         failure_threshold=failures, recovery_timeout=OPEN_SECONDS, failure_rate_threshold=0
     )
-    name = f"{_NAME}-{next(_numbers)}"  # those of one name are one
+    name = f"{_NAME}-{next(_numbers)}"  # breakers with one name share their state
     protect = import_module(f"{package}.policy").circuit_breaker(name, config=config)
     return protect, import_module(f"{package}.exceptions").CircuitBreakerOpenError
 
 
 def _value_of(result: Any) -> object:
-    """What a call came to, of which a refusal is handed back as a result."""
+    """The value in a result; the library returns a rejection as a result, which is raised here."""
     if result.error is not None:
         raise result.error
     return result.value
@@ -247,7 +247,7 @@ def _baldurs(many: int) -> object:
 
 
 def _silence_baldur() -> None:
-    """It would tell of each trip on standard output."""
+    """Keep the library from printing every trip to standard output."""
     with contextlib.suppress(ImportError):
         structlog = import_module("structlog")
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -265,7 +265,7 @@ PEERS: Final = (
         "aws_lambda_powertools.utilities.circuit_breaker.persistence",
         _powertools,
         None,
-        ("aws-lambda-powertools", "boto3"),  # its package of stores imports that of DynamoDB
+        ("aws-lambda-powertools", "boto3"),  # its package of stores imports the one for DynamoDB
         _powertools_many,
     ),
     Adapter("hyx", "hyx.circuitbreaker", None, _hyx),
@@ -281,4 +281,4 @@ PEERS: Final = (
         _baldurs,
     ),
 )
-"""The breakers for Python that can be installed, as far as they are known to us."""
+"""The circuit breakers for Python that can be installed and that we know of."""

@@ -1,6 +1,6 @@
 """The measurements as points on logarithmic scales, in one page that loads nothing.
 
-Bars would have to begin somewhere, and a logarithmic scale begins nowhere.
+They are not bars, because a logarithmic scale has no zero at which bars could begin.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tables of the page on performance: the figures that users need, as they were measured."""
+"""The tables of the page on performance: the measured figures that users need."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def rewrite(path: Path, result: Result) -> None:
     """Put the tables between the markers of the file.
 
     Raises:
-        NoMarkersError: They are not there, each once and in their order.
+        NoMarkersError: The file does not have both markers, each once and in order.
     """
     before, after = around_the_tables(path)
     path.write_text(f"{before}{block(result)}{after}", encoding="utf-8")
@@ -56,7 +56,7 @@ def around_the_tables(path: Path) -> tuple[str, str]:
     """The text of the file up to the first marker and from the second one on.
 
     Raises:
-        NoMarkersError: They are not there, each once and in their order.
+        NoMarkersError: The file does not have both markers, each once and in order.
     """
     text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(f"{BEGIN}\n")
@@ -67,13 +67,13 @@ def around_the_tables(path: Path) -> tuple[str, str]:
 
 
 def block(result: Result) -> str:
-    """What stands between the markers."""
+    """The text between the markers."""
     machine = result.machine
-    told = (
+    rule = (
         f"Measured {machine['date']} on {machine['processors']} processors ({machine['processor']}), "
         f"{machine['python']}, {machine['compiled']}. {result.rule}"
     )
-    lines = [*as_markdown(HEADS, list(_rows(result))), "", told, ""]
+    lines = [*as_markdown(HEADS, list(_rows(result))), "", rule, ""]
     for table in (hostile_table.cells(result), column_table.cells(result)):
         if table is not None:
             lines += [*as_markdown(*table), ""]
@@ -100,7 +100,7 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
 
 
 def _place(name: str) -> int:
-    """What is measured first of all, then recloser, then the others."""
+    """The position of a row: the floors, then recloser, then the others."""
     return 0 if name in (calls.BARE, calls.FLOOR) else 1 if name.startswith(OURS) else 2
 
 
@@ -135,11 +135,11 @@ def _sentences(result: Result) -> Iterator[str]:
                 "were counted in gaps, and not written"
             )
     if (group := result.group("append")) is not None:
-        told = f"appending: {_rate(group, appending.APPEND)}"
+        sentence = f"appending: {_rate(group, appending.APPEND)}"
         if appending.EVENTSOURCING in group:
             times = group[appending.APPEND].median / group[appending.EVENTSOURCING].median
-            told += f", and {number(times)} times that of `eventsourcing` on SQLite"
-        yield told
+            sentence += f", and {number(times)} times that of `eventsourcing` on SQLite"
+        yield sentence
     if (group := result.group("replay")) is not None:
         times = group[replaying.REPLAY].ratio_to(group[replaying.TRANSITIONS])
         yield (
@@ -157,7 +157,7 @@ def _sentences(result: Result) -> Iterator[str]:
 
 
 def _closed(result: Result) -> Iterator[str]:
-    """What the recording of one call costs who makes it."""
+    """The cost of recording one call, for the thread that makes it."""
     group = result.group("closed")
     if group is None:
         return

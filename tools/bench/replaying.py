@@ -1,7 +1,7 @@
 """How fast a log of JSON lines is replayed.
 
-Beside it stand the bare decoding of the same bytes with ``msgspec``, which no replay can do without,
-and a breaker that has ``transitions`` handle every outcome.
+It is compared with decoding the same bytes with ``msgspec``, which every replay needs, and with a
+breaker that lets ``transitions`` handle every outcome.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ _decode: Final = msgspec.json.Decoder(Union[_EVENT_TYPES]).decode  # noqa: UP007
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Events a second of one log of twenty breakers that trip now and then."""
+    """Measure the events per second for a log of twenty breakers that trip now and then."""
     log = folder / "replayed"
     trips_every = max(1, effort.events // 5)
     write(log, effort.events, _BREAKERS, trips_every=trips_every, flush_every=1000)
@@ -56,7 +56,7 @@ def _decoded(segments: Sequence[Path]) -> None:
 
 
 class _Breaker:
-    """A breaker whose every outcome is a trigger; as slim as a model can be."""
+    """A model for ``transitions`` with as little code as possible; every outcome is a trigger."""
 
     __slots__ = ("failures", "state")
 
@@ -65,15 +65,15 @@ class _Breaker:
         self.failures = 0
 
     def count(self) -> None:
-        """One failure more."""
+        """Count one more consecutive failure."""
         self.failures += 1
 
     def forget(self) -> None:
-        """A success ends the row of failures."""
+        """Forget the consecutive failures, after a success."""
         self.failures = 0
 
     def reaches_threshold(self) -> bool:
-        """Whether this failure is one too many."""
+        """Whether this failure reaches the threshold."""
         return self.failures + 1 >= _THRESHOLD
 
 

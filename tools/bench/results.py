@@ -1,4 +1,4 @@
-"""What was measured, and the ratios in it."""
+"""The results of measurements, and the ratios between them."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,10 @@ class Series:
     """One subject of one measurement.
 
     Attributes:
-        name: What was measured.
+        name: The name of the subject.
         samples: The figure of each round, in the unit of the group.
-        cpu: Of the same rounds, the processor time of the calling thread alone; where that is not
-            measured, empty.
-        figures: What else is known of it, by name.
+        cpu: The processor time of the calling thread in the same rounds; empty if not measured.
+        figures: Further figures, by name.
     """
 
     name: str
@@ -25,12 +24,12 @@ class Series:
 
     @property
     def median(self) -> float:
-        """The middle of the rounds."""
+        """The median over the rounds."""
         return statistics.median(self.samples)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The quartiles; of few rounds, the least and the most."""
+        """The quartiles; for few rounds, the smallest and the largest figure."""
         if len(self.samples) < 4:
             return min(self.samples), max(self.samples)
         quarters = statistics.quantiles(self.samples, n=4, method="inclusive")
@@ -38,18 +37,18 @@ class Series:
 
     @property
     def cpu_median(self) -> float | None:
-        """The middle of the calling thread's processor time."""
+        """The median of the processor time of the calling thread."""
         return statistics.median(self.cpu) if self.cpu else None
 
     def ratio_to(self, other: "Series") -> float:
-        """The middle of the ratios to another's figure in the same round.
+        """The median of the ratios to the figure of another series in the same round.
 
-        Where they had not as many turns, the ratio of their medians.
+        If the series have different numbers of rounds, the ratio of their medians.
         """
         return _ratio(self.samples, other.samples)
 
     def cpu_ratio_to(self, other: "Series") -> float | None:
-        """The same of the calling threads' processor time."""
+        """The median of the ratios of the processor time of the calling threads."""
         return _ratio(self.cpu, other.cpu) if self.cpu and other.cpu else None
 
 
@@ -57,8 +56,7 @@ class Series:
 class Repeated(Series):
     """One subject of one measurement, in several whole runs.
 
-    Each of its figures is the middle of those that the runs had: a median is the median of their
-    medians, a ratio that of their ratios.
+    Each figure is the median over the runs: the median of their medians, or of their ratios.
 
     Attributes:
         runs: The series of each run.
@@ -68,7 +66,7 @@ class Repeated(Series):
 
     @classmethod
     def of(cls, runs: Sequence[Series]) -> "Repeated":
-        """Put several runs of one subject together."""
+        """Combine several runs of one subject."""
         named = dict.fromkeys(name for run in runs for name in run.figures)
         return cls(
             runs[0].name,
@@ -81,29 +79,29 @@ class Repeated(Series):
 
     @property
     def median(self) -> float:
-        """The middle of the runs' medians."""
+        """The median of the medians of the runs."""
         return statistics.median(run.median for run in self.runs)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The least and the most of the runs' medians."""
+        """The smallest and the largest median of the runs."""
         medians = [run.median for run in self.runs]
         return min(medians), max(medians)
 
     @property
     def cpu_median(self) -> float | None:
-        """The middle of the runs' medians of the calling thread's processor time."""
+        """The median over the runs of the processor time of the calling thread."""
         found = [run.cpu_median for run in self.runs if run.cpu_median is not None]
         return statistics.median(found) if found else None
 
     def ratio_to(self, other: Series) -> float:
-        """The middle of the ratios that the runs had."""
+        """The median of the ratios of the runs."""
         assert isinstance(other, Repeated)
         pairs = zip(self.runs, other.runs, strict=True)
         return statistics.median(mine.ratio_to(its) for mine, its in pairs)
 
     def cpu_ratio_to(self, other: Series) -> float | None:
-        """The same of the calling threads' processor time."""
+        """The median of the ratios of the processor time of the calling threads."""
         assert isinstance(other, Repeated)
         pairs = zip(self.runs, other.runs, strict=True)
         found = [ratio for mine, its in pairs if (ratio := mine.cpu_ratio_to(its)) is not None]
@@ -121,12 +119,12 @@ class Group:
     """One measurement of several subjects, interleaved.
 
     Attributes:
-        key: Its short name.
-        title: Its name.
-        unit: Of the figures.
-        reference: The subject that the others are compared with.
+        key: The short name.
+        title: The title.
+        unit: The unit of the figures.
+        reference: The name of the subject that the others are compared with.
         series: The subjects.
-        missing: What is not among them, and why.
+        missing: The subjects that are left out, with the reasons.
     """
 
     key: str
@@ -145,12 +143,12 @@ class Group:
 
 @frozen
 class Result:
-    """One run, or several whole runs put together.
+    """The results of one run, or of several runs combined.
 
     Attributes:
-        machine: Where and with what it was measured, by name.
-        versions: The packages, with their versions.
-        missing: The peers that are not in it, and why.
+        machine: The properties of the machine, by name.
+        versions: The versions of the packages, by name.
+        missing: The peers that were not measured, with the reasons.
         groups: The measurements.
         runs: The number of whole runs that the figures come from.
     """
@@ -163,7 +161,7 @@ class Result:
 
     @property
     def rule(self) -> str:
-        """The rule by which the figures are found, for everyone who reads them."""
+        """A sentence on how the figures are computed, for readers of the results."""
         if self.runs == 1:
             return (
                 "One run, which is not what is published: each figure is the median of its rounds, each "
@@ -178,7 +176,7 @@ class Result:
         )
 
     def group(self, key: str) -> Group | None:
-        """The measurement of that short name, if it was made."""
+        """The measurement with that short name, or None."""
         return next((group for group in self.groups if group.key == key), None)
 
     def as_data(self) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The rules of breakers whose calls fail at random, and how each library is given them.
 
-With a rule that is *borne*, no percentage of failures in this traffic opens the breaker; with one
-that *trips*, it opens again and again. An open breaker probes after 200 µs, so a turn holds many open
+A rule that is *borne* is not fired by any percentage of failures in this traffic; a rule that *trips*
+opens the breaker again and again. An open breaker probes after 200 µs, so a turn holds many open
 periods with hundreds of rejected calls each; a faster library rejects more calls in that time.
 """
 
@@ -27,12 +27,12 @@ class Rule:
     """When a breaker is to open.
 
     Attributes:
-        kind: What it counts.
+        kind: What the rule counts.
         trips: Whether it opens in this traffic.
-        failures: How many failures open it: in a row, or in its window; 0 if a rate does.
+        failures: How many failures open it, consecutive or in its window; 0 if a rate opens it.
         calls: How many calls its window has; 0 for the others.
         seconds: How long its window is; 0 for the others.
-        rate: The share of failures in its window that opens it; 0 if a number does.
+        rate: The share of failures in its window that opens it; 0 if a number opens it.
         minimum_calls: How many calls its window must have for a rate to count.
     """
 
@@ -53,14 +53,14 @@ RULES: Final = (
     Rule("time window", trips=False, seconds=2, rate=0.9, minimum_calls=_MINIMUM_CALLS),
     Rule("time window", trips=True, seconds=2, failures=30),
 )
-"""Of each kind one that is borne and one that trips; the settings of ``tools/column_rates.py``."""
+"""Two rules of each kind, one borne and one that trips; the settings of ``tools/column_rates.py``."""
 
 RuleMaker: TypeAlias = Callable[[Rule], Protection[Call]]
-"""Makes a breaker that has a rule; raises ``Unsupported`` where the library has no such rule."""
+"""Makes a breaker with a rule; raises ``Unsupported`` if the library has no such rule."""
 
 
 def config_of(rule: Rule) -> CircuitBreakerConfig:
-    """The settings of a recloser that has a rule."""
+    """The settings of recloser for a rule."""
     window: CountWindow | TimeWindow | None = None
     if rule.kind == "count window":
         window = CountWindow(rule.calls, rule.rate, minimum_calls=rule.minimum_calls)
@@ -77,7 +77,7 @@ def config_of(rule: Rule) -> CircuitBreakerConfig:
 
 
 def ours() -> Mapping[str, RuleMaker]:
-    """Recloser in the ways that differ here; a log in memory costs what one on disk does."""
+    """The adapters of recloser that differ here; a log in memory costs the same as one on disk."""
     return {
         way.name: partial(_made, way.with_config)
         for way in WAYS

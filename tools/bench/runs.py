@@ -1,7 +1,7 @@
-"""Several whole runs, of which the median of each figure is published.
+"""Several runs of the benchmark, of which the median of each figure is published.
 
-Each run is a process of its own. Where the memory of a process lies and how its hashes fall is the
-same in all of its rounds, and can move a figure further than the rounds differ.
+Each run is a process of its own. The layout of memory and the hash seed are the same in all rounds of
+a process, and can change a figure by more than the rounds differ.
 """
 
 import subprocess
@@ -17,18 +17,18 @@ from attrs import evolve
 from bench.results import Group, Repeated, Result
 
 PUBLISHED: Final = 3
-"""Number of whole runs that a published table comes from."""
+"""The number of runs that a published table is computed from."""
 
 _BENCH: Final = Path(__file__).parent
 _SAME: Final = ("python", "system", "processor", "processors", "compiled")
 
 
 class DifferentRunsError(Exception):
-    """The runs can't be put together: they differ in machine, build, versions or subjects."""
+    """The runs can't be combined, because they differ in machine, build, versions or subjects."""
 
 
 def repeated(number: int, arguments: Sequence[str]) -> Result:
-    """Make several whole runs, one after another, and put them together.
+    """Make several runs, one after another, and combine them.
 
     Args:
         number: The number of runs.
@@ -55,12 +55,12 @@ def save(result: Result, path: Path) -> None:
 
 
 def load(path: Path) -> Result:
-    """Read a run that was saved."""
+    """Read a saved run."""
     return msgspec.json.decode(path.read_bytes(), type=Result)
 
 
 def together(results: Sequence[Result]) -> Result:
-    """The median of each figure of several runs.
+    """Combine runs: the median of each figure.
 
     Raises:
         DifferentRunsError: They are of different machines, versions or subjects.

@@ -23,7 +23,7 @@ _COMMAND: Final = "from recloser.cli import run; run()"
 
 
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
-    """Milliseconds in new processes, which take turns."""
+    """Measure milliseconds in new processes, which alternate."""
     imports = {DEPENDENCIES: DEPENDENCIES, RECLOSER: RECLOSER}
     imports |= {adapter.name: adapter.module for adapter in adapters if adapter.module != RECLOSER}
     importing = [(name, partial(_import, os.environ, of)) for name, of in imports.items()]
@@ -45,7 +45,7 @@ def _interleaved(
     works: Sequence[tuple[str, Callable[[], float]]], effort: Effort
 ) -> tuple[Series, ...]:
     for _, work in works:
-        work()  # which writes the compiled modules
+        work()  # the first time writes the bytecode caches
     rounds = [[work() for _, work in works] for _ in range(effort.starts)]
     return tuple(
         Series(name, samples)
@@ -54,7 +54,7 @@ def _interleaved(
 
 
 def _import(environment: Mapping[str, str], modules: str) -> float:
-    """Milliseconds that the import takes within its process."""
+    """Milliseconds of an import, measured within its process."""
     code = (
         "import time; started = time.perf_counter(); "
         f"import {modules}; print(1000 * (time.perf_counter() - started))"

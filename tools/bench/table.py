@@ -18,7 +18,7 @@ _FLOOR: Final = (
 
 
 def head(result: Result) -> list[str]:
-    """With what it was measured, and what is not in it, as lines."""
+    """Lines on the machine, the versions, and what was not measured."""
     machine = result.machine
     where = (
         f"{machine['date']}, {machine['python']}, {machine['compiled']}, {machine['system']}, "
@@ -50,7 +50,7 @@ def show(result: Result, console: Console) -> None:
 
 
 def markdown(result: Result) -> str:
-    """Every measurement, in Markdown."""
+    """Format every measurement as a Markdown table."""
     lines = ["# recloser and its peers, measured", "", _FLOOR, ""]
     lines += [f"{line}  " for line in head(result)]
     for group in result.groups:
@@ -64,7 +64,7 @@ def markdown(result: Result) -> str:
 
 
 def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of one table."""
+    """The lines of one Markdown table."""
     rule = ["---", *("---:" for _ in columns[1:])]
     return [f"| {' | '.join(row)} |" for row in (columns, rule, *rows)]
 
@@ -72,8 +72,8 @@ def as_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 def cells(group: Group) -> tuple[list[str], list[list[str]]]:
     """The columns of a measurement, and its rows.
 
-    The last columns have the ratio of recloser's figure to the row's: of recloser on disk, where it
-    is measured in several ways.
+    The last columns have the ratio of recloser's figure to that of the row. If recloser is measured in
+    several ways, it is the one with a log on disk.
     """
     reference = group[group.reference]
     ours = [group[name] for name in (DISK, RUNS) if name in group] or [
@@ -113,14 +113,14 @@ def _figure(series: Series, name: str) -> str:
 
 
 def number(figure: float | None) -> str:
-    """With as many digits as mean something."""
+    """Format a figure with the digits that are significant."""
     if figure is None:
         return ""
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}"
 
 
 def ratio(figure: float | None) -> str:
-    """With as many digits as mean something."""
+    """Format a ratio with the digits that are significant."""
     if figure is None:
         return ""
     if figure >= 100:

@@ -1,4 +1,4 @@
-"""What threads get through together: with no work in the calls, and where each waits for 5 ms."""
+"""The calls per second of several threads together: empty calls, and calls that wait for 5 ms."""
 
 import threading
 import time
@@ -23,12 +23,12 @@ _MANY: Final = NUMBERS[-1]
 
 
 def waits() -> None:
-    """A call that waits for 5 ms, as for a dependency."""
+    """Wait for 5 ms, as a call of a dependency would."""
     time.sleep(0.005)
 
 
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
-    """Closed path, no work: by 1, 2 and 8 threads. Then 8 threads whose calls wait."""
+    """Measure empty calls on the closed path by 1, 2 and 8 threads, then waiting calls by 8 threads."""
     ways = [_BARE, _FLOOR, *(adapter for adapter in adapters if adapter.sync is not None)]
     missing = {adapter.name: COROUTINES_ONLY for adapter in adapters if adapter.sync is None}
     subjects = [
@@ -99,7 +99,7 @@ def _begun(make: Maker[Call], function: Call, number: int) -> Iterator[Loop]:
 
 
 def _by_threads(call: Call, number: int, count: int) -> None:
-    """Make so many calls, an equal share by each thread, all at once."""
+    """Make ``count`` calls, an equal share in each of ``number`` threads at the same time."""
     share = max(1, count // number)
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Subjects that take turns, and the clock that they are held to."""
+"""Subjects that take turns, and how a turn is timed."""
 
 import gc
 import time
@@ -14,21 +14,21 @@ from bench.partner import Service, Timed, Turn
 from bench.results import Series
 
 Loop: TypeAlias = Callable[[int], None]
-"""Makes a call so many times."""
+"""Makes a call the given number of times."""
 
 WARM: Final = 20
-"""Calls before a turn, and the whole turn where it is to be as short as can be."""
+"""Untimed calls before each turn; also the length of the shortest possible turn."""
 
 
 @frozen
 class Subject:
-    """What takes its turn in each round.
+    """A subject whose calls are timed, one turn per round.
 
     Attributes:
-        name: What it is called.
-        begin: Makes it ready for one turn and clears up behind it; none of that is timed.
-        size: How many times as long its turns are: where a thread works in its stead every
-            50 ms, a turn must hold some of those.
+        name: The name of its series.
+        begin: Prepares one turn and cleans up after it; neither is timed.
+        size: The factor by which its turns are longer. A turn must be long enough to include the
+            work of a background thread that wakes up every 50 ms.
         counted: Counters of its calls by name, each returning the number so far: of calls that
             its log has lost, or that were rejected.
     """
@@ -53,12 +53,12 @@ class Subject:
 
 @frozen
 class Work:
-    """What is worked through in one turn.
+    """A piece of work that is timed as a whole in each turn.
 
     Attributes:
-        name: What it is called.
-        size: How many there are to work through.
-        seconds: Works through all of them, and tells how long that took.
+        name: The name of its series.
+        size: The number of items in it.
+        seconds: Does the work, and returns how many seconds that took.
     """
 
     name: str
@@ -66,22 +66,22 @@ class Work:
     seconds: Callable[[], float]
 
     def turn(self, _count: int) -> Turn:
-        """Time all of it."""
+        """Do the work once, and return the time."""
         return Turn(self.seconds(), 0, {})
 
 
 def interleave(
     subjects: Sequence[Subject], effort: Effort, count: int | None = None
 ) -> tuple[Series, ...]:
-    """Nanoseconds a call of each subject, one turn a round; then of the partner's.
+    """Measure the nanoseconds per call of each subject and of those of the partner, in alternation.
 
     Args:
-        subjects: Who takes turns; each round begins with the next of them.
-        effort: How many rounds, and how long a turn lasts.
-        count: How many calls a turn has; by default as many as last as long as ``effort`` says.
+        subjects: The subjects; each round begins with another one.
+        effort: The number of rounds, and the length of a turn.
+        count: The number of calls per turn; by default, as many as take the time in ``effort``.
     """
     gc.collect()
-    gc.freeze()  # what is there already is nobody's garbage, and costs no subject anything
+    gc.freeze()  # objects made so far are not collected during a turn
     with _all(subjects, effort) as everyone:
         counts = [_count(one, effort) if count is None else count for one in everyone]
         turns = _rounds([partial(o.turn, n) for o, n in zip(everyone, counts, strict=True)], effort)
@@ -98,7 +98,7 @@ def interleave(
 
 
 def interleaved_rates(works: Sequence[Work], effort: Effort) -> tuple[Series, ...]:
-    """How many a second each gets through, one turn a round; then each of the partner's."""
+    """Measure the items per second of each piece of work and of those of the partner, in alternation."""
     with _all(works, effort) as everyone:
         turns = _rounds(
             [partial(one.turn, 0) for one in everyone], evolve(effort, rounds=effort.long_rounds)
@@ -135,7 +135,7 @@ class _TimedElsewhere:
 
 
 def _rounds(turns: Sequence[Callable[[], Turn]], effort: Effort) -> list[list[Turn]]:
-    """What each found in its turns; each round begins with the next of them."""
+    """Run all turns; each round begins with another subject. Returns the turns of each subject."""
     found: list[list[Turn]] = [[] for _ in turns]
     for number in range(effort.rounds):
         for place in range(len(turns)):
@@ -145,13 +145,13 @@ def _rounds(turns: Sequence[Callable[[], Turn]], effort: Effort) -> list[list[Tu
 
 
 def _shares(turns: Sequence[Turn], count: int) -> dict[str, float]:
-    """Of the calls of all turns, the shares that were counted, where there were any."""
+    """The shares of the calls of all turns that the counters counted, without those that are 0."""
     totals = {name: sum(turn.counts[name] for turn in turns) for name in turns[0].counts}
     return {f"share_{name}": n / count / len(turns) for name, n in totals.items() if n}
 
 
 def _count(subject: Timed, effort: Effort) -> int:
-    """How many calls make a turn of the length that is wanted."""
+    """The number of calls that take as long as a turn should."""
     count = WARM
     wanted = effort.round_seconds * subject.size * 1e9
     while wanted:
@@ -163,7 +163,7 @@ def _count(subject: Timed, effort: Effort) -> int:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that it takes."""
+    """The seconds that a function takes."""
     gc.collect()
     started = time.perf_counter()
     work()

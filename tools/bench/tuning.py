@@ -24,7 +24,7 @@ def key_of(kind: str, share: float) -> str:
 
 
 def measured(effort: Effort) -> Iterator[Group]:
-    """Milliseconds of one turn each; several runs show how much they vary."""
+    """Measure the milliseconds of one turn each; several runs show how much they vary."""
     import tune_cost
 
     for share in SHARES:

@@ -1,4 +1,4 @@
-"""Whether each adapter really drives its library; before anything is timed."""
+"""Checks before timing that each adapter really drives its library."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ _MANY = 200
 
 
 class AdapterError(Exception):
-    """An adapter does not fit the version of its library that is installed."""
+    """An adapter does not work with the installed version of its library."""
 
 
 def verify(adapters: Sequence[Adapter]) -> None:
-    """Check that a call goes through, that failures count, and that a refusal is the library's own.
+    """Check that calls are admitted, that failures open the breaker, and that it rejects calls then.
 
     Raises:
-        AdapterError: One of them is not so; the message names the library.
+        AdapterError: A check failed; the message names the library.
     """
     for adapter in adapters:
         if adapter.sync is not None:
@@ -39,7 +39,7 @@ def verify(adapters: Sequence[Adapter]) -> None:
 
 
 def _run_in(runner: asyncio.Runner, make: Maker[AsyncCall]) -> Maker[Call]:
-    """The same breaker, with its calls awaited."""
+    """A breaker for coroutine functions, used through synchronous functions."""
 
     def made(failures: int) -> Protection[Call]:
         protection = make(failures)
@@ -113,7 +113,7 @@ def _verify_that_it_can_stay_closed(name: str, make: Maker[Call]) -> None:
     try:
         failing = protection.protect(fails)
         if {_raised(failing) for _ in range(_MANY)} != {Broken}:
-            raise AdapterError(f"{name}: it opened, though told not to")
+            raise AdapterError(f"{name}: it opened, though it should not")
     finally:
         protection.close()
 

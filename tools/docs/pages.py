@@ -29,8 +29,10 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+import recloser
+
 ROOT: Final = Path(__file__).parent.parent.parent
-FOLDER: Final = ROOT / "src" / "recloser" / "docs"
+FOLDER: Final = Path(recloser.__file__).parent / "docs"
 ADDRESSES: Final = {
     "http": "localhost:8080",
     "grpc": "localhost:50051",

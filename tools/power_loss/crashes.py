@@ -13,7 +13,7 @@ from power_loss.file_system import File, FileSystem, Folder, Node, change
 from power_loss.trace import Call, perform
 
 State: TypeAlias = Mapping[str, bytes | None]
-"""What a disk holds: the bytes of each file by its path, and None for a folder."""
+"""The contents of a disk: the bytes of each file by its path, and None for a folder."""
 
 PAGE: Final = 4096
 _PREFIX, _WHOLE, _NOTHING, _PAGES = "prefix", "whole", "nothing", "pages"
@@ -27,9 +27,9 @@ class Crash:
     """A loss of power.
 
     Attributes:
-        state: What the disk holds then.
+        state: The contents of the disk afterwards.
         promised: The outcomes that must be in it.
-        calls: After how many system calls of the record it came.
+        calls: The number of system calls of the record before it.
     """
 
     state: State
@@ -37,7 +37,7 @@ class Crash:
     calls: int
 
     def digest(self) -> bytes:
-        """The same for two crashes that ask the same of the same state."""
+        """A digest of the state and the promises; equal for crashes that are the same test."""
         made = hashlib.sha256(repr(sorted(self.promised)).encode())
         for path, content in sorted(self.state.items()):
             made.update(f"\n{path}\n{None if content is None else len(content)}\n".encode())
@@ -60,14 +60,14 @@ def crashes(
 ) -> Iterator[Crash]:
     """Draw crashes of a recorded sequence of system calls: some after each call.
 
-    Each file is a prefix of what it was told since its last sync, or has some pages of that and not
-    others; names are all there, only as they were synced, or some of their changes are.
+    Each file is a prefix of what was written to it since its last sync, or has some pages of that and
+    not others. All changes of names are there, or only the synced ones, or some.
 
     Args:
-        calls: What was recorded.
-        seed: Of all that is drawn.
-        per_call: How many are drawn after each call.
-        begun: What the disk held before, and was promised; by default nothing.
+        calls: The recorded system calls.
+        seed: The seed of all random choices.
+        per_call: How many crashes to draw after each call.
+        begun: The contents and promises before the first call; by default, none.
     """
     files = FileSystem()
     promised: set[int] = set()
@@ -85,7 +85,7 @@ def crashes(
 
 
 def whole(calls: Sequence[Call], begun: Crash | None = None) -> State:
-    """What the disk holds when nothing is lost."""
+    """The contents of the disk if nothing is lost."""
     files = FileSystem()
     if begun is not None:
         _restore(files, begun.state)
@@ -97,7 +97,7 @@ def whole(calls: Sequence[Call], begun: Crash | None = None) -> State:
 
 
 def held_by(folder: Path) -> State:
-    """What a real folder holds."""
+    """The contents of a real folder."""
     return {
         str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
         for path in folder.rglob("*")
@@ -117,7 +117,7 @@ def _restore(files: FileSystem, state: State) -> None:
 
 
 def _given_up(files: FileSystem, call: Call, promised: set[int]) -> set[int]:
-    """The promised outcomes that retention takes away with the last form of an old segment."""
+    """The promised outcomes that retention removes with the last form of an old segment."""
     path = call.paths[0]
     node, folder = files.node(path), files.folder_of(path)
     number = path.name.partition(".")[0]
@@ -128,7 +128,7 @@ def _given_up(files: FileSystem, call: Call, promised: set[int]) -> set[int]:
 
 
 def outcomes_in(name: str, content: bytes) -> set[int]:
-    """The durations of the outcomes in a segment, which name them."""
+    """The durations of the outcomes in a segment, which identify them."""
     if name.endswith(".zst"):
         import zstandard
 
@@ -194,7 +194,7 @@ def _content(file: File, way: str, chance: random.Random) -> bytes:
 
 
 def _some_pages(file: File, chance: random.Random) -> bytes:
-    """Pages reach a disk in any order: one that has not is as it was, or zeros."""
+    """Pages reach a disk in any order; a page that has not holds its old bytes, or zeros."""
     size = len(file.content)
     if chance.random() < _OF_OLD_SIZE:
         size = min(size, len(file.synced))

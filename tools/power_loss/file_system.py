@@ -1,4 +1,4 @@
-"""A file system that keeps apart what was written and what the disk was made sure of."""
+"""A model of a file system that separates what was written from what was synced."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -14,11 +14,11 @@ class File:
     """A file.
 
     Attributes:
-        content: What reading it gives.
-        synced: What the disk surely has of it.
-        changes: The writes and cuts since then, each as an offset and the bytes written there, or a
-            size and None for a cut.
-        names: How many names it has.
+        content: The bytes that reading it returns.
+        synced: The bytes that are surely on the disk.
+        changes: The writes and truncations since the last sync, each as an offset and the bytes
+            written there, or as a size and None.
+        names: The number of its names.
     """
 
     content: bytearray = attrs.field(factory=bytearray)
@@ -32,7 +32,7 @@ class File:
         change(self.content, offset, data)
 
     def cut(self, size: int) -> None:
-        """Make the file so long."""
+        """Truncate or extend the file to ``size`` bytes."""
         self.changes.append((size, None))
         change(self.content, size, None)
 
@@ -43,7 +43,7 @@ class File:
 
 
 def change(content: bytearray, offset: int, data: bytes | None) -> None:
-    """Apply a write, or a cut where there is no data, to the bytes of a file."""
+    """Apply a write, or without data a truncation, to the bytes of a file."""
     if data is None:
         del content[offset:]
     content.extend(bytes(max(0, offset - len(content))))
@@ -53,12 +53,12 @@ def change(content: bytearray, offset: int, data: bytes | None) -> None:
 
 @attrs.frozen
 class NameChange:
-    """A name that was given, taken away, or both: of a rename neither is seen without the other.
+    """A name that was added or removed, or both in a rename, which is never seen half done.
 
     Attributes:
-        taken: The name that was taken away, or None.
-        given: The name that was given, or None.
-        node: What it was given to.
+        taken: The name that was removed, or None.
+        given: The name that was added, or None.
+        node: The file or folder that has the added name.
     """
 
     taken: str | None
@@ -66,7 +66,7 @@ class NameChange:
     node: "Node | None"
 
     def apply(self, entries: dict[str, Node]) -> None:
-        """Make the change to the names of a folder, if it still can be made."""
+        """Apply the change to the names of a folder, if that is still possible."""
         if self.taken is not None and entries.pop(self.taken, None) is None:
             return
         if self.given is not None and self.node is not None:
@@ -78,9 +78,9 @@ class Folder:
     """A folder.
 
     Attributes:
-        entries: What it holds, by name.
-        synced: What the disk surely has of that.
-        changes: The changes of names since then.
+        entries: Its files and folders, by name.
+        synced: The entries that are surely on the disk.
+        changes: The changes of names since the last sync.
     """
 
     entries: dict[str, Node] = attrs.field(factory=dict)
@@ -104,7 +104,7 @@ class Folder:
 
 
 class FileSystem:
-    """The folder that a service was given, and all that is below it."""
+    """The folder of a service, and everything below it."""
 
     def __init__(self) -> None:
         self.root = Folder()
@@ -123,7 +123,7 @@ class FileSystem:
         return folder
 
     def nodes(self) -> Iterator[Node]:
-        """All that could be found after some crash: what has a name, and what had one."""
+        """Yield everything that may be found after a crash: what has a name, and what had one."""
         waiting: list[Node] = [self.root]
         seen = set()
         while waiting:

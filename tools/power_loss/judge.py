@@ -1,4 +1,4 @@
-"""Whether a service starts on what a loss of power has left, and has all that it was promised."""
+"""Checks that a service starts on what a power loss left, and has all promised outcomes."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ _MEMORY: Final = Path("/dev/shm")  # a folder in memory, where a sync costs noth
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder in memory, where there is one."""
+    """A temporary folder, in memory if the system has such a file system."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         yield Path(folder)
 
@@ -29,7 +29,7 @@ def fault(crash: Crash, folder: Path) -> str | None:
 
     Args:
         crash: The loss of power.
-        folder: Where to put what it leaves; what was there is removed.
+        folder: The folder to write the state to; its old contents are removed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -40,7 +40,7 @@ def fault(crash: Crash, folder: Path) -> str | None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Log nothing of what is mended or set aside, and leave the logger as it was."""
+    """Silence the warnings about repaired and set-aside files."""
     logger = logging.getLogger("recloser")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

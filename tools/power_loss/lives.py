@@ -1,9 +1,9 @@
-"""One life of a service, to be recorded: it writes, says what it was promised, and ends or is killed.
+"""One life of a service: it writes, prints what was promised, and ends or is killed.
 
     python lives.py FOLDER LIFE PLAN
 
-``PLAN`` is the ``Life`` as JSON. What standard output says of the form ``promised N`` is an outcome
-that must survive any loss of power from then on: its duration is N nanoseconds, and no other's.
+``PLAN`` is the ``Life`` as JSON. A line ``promised N`` on standard output is a promise: from then on, the
+outcome with the duration of N nanoseconds, which no other outcome has, must survive any power loss.
 """
 
 import json
@@ -25,11 +25,11 @@ class Life:
     """How a service lives.
 
     Attributes:
-        number: Its place among the lives of one log, from 1.
-        durability: That of its log.
+        number: Its position among the lives of one log, from 1.
+        durability: The durability of its log.
         calls: How many outcomes it reports.
         is_killed: Whether it ends by SIGKILL, instead of closing its log.
-        segment_bytes: At what size its log rotates.
+        segment_bytes: The size at which its log rotates.
         keep_bytes: How much of its log is kept; None for all of it.
         work: ``serve``, or ``repair`` to run ``recloser repair --in-place``, or ``spoil`` to overwrite
             some bytes of the oldest segment, which is what a bad disk does.
@@ -45,7 +45,7 @@ class Life:
 
 
 def main() -> None:
-    """Live the life that the command line describes."""
+    """Run the life that the command line describes."""
     folder, life = Path(sys.argv[1]), Life(**json.loads(sys.argv[2]))
     if life.work == "spoil":
         _spoil(folder)

@@ -1,9 +1,8 @@
 """The system calls of a life, as the kernel reports them to strace.
 
-This is the truth about what was written: every call of Linux that can change a file or a name is
-traced, and one that touches the log and is not known here is an error, as is a shared mapping or an
-io_uring. So nothing that a service does to its disk can bypass the record; and before each life the
-files are compared with what the record says of the lives before it.
+The record is complete: every system call of Linux that can change a file or a name is traced. A call
+that touches the log and is not known here is an error, and so is a shared mapping or an io_uring.
+Before each life, the real files are compared with those that the record of the earlier lives gives.
 """
 
 import json
@@ -49,10 +48,10 @@ class Call:
     """One system call that changed something, or a promise.
 
     Attributes:
-        name: Of the call; ``promise`` for what the service was promised.
+        name: The name of the system call; ``promise`` for a promise.
         paths: The paths that it names, relative to the root.
-        data: What it writes.
-        offset: Where it writes, or to what size it cuts; -1 for the end.
+        data: The bytes that it writes.
+        offset: The offset of a write, or the size of a truncation; -1 for the end.
         promised: The outcomes that must survive from now on.
     """
 
@@ -68,15 +67,15 @@ class UnknownCallError(Exception):
 
 
 class LifeError(Exception):
-    """A service did not live as it was to."""
+    """A service did not do what its life says."""
 
 
 def record(root: Path, life: Life) -> list[Call]:
-    """Live a life under strace; what it did below ``root``, in which its log is ``log``.
+    """Run a life under strace, and return what it did below ``root``, where its log is ``log``.
 
     Raises:
-        LifeError: It ended otherwise.
-        UnknownCallError: It did what is not modelled.
+        LifeError: It ended in another way.
+        UnknownCallError: It made a system call that is not modelled.
     """
     out = root.with_name(root.name + ".strace")
     command = [
@@ -113,9 +112,9 @@ def _calls(trace: Path, root: Path) -> Iterator[Call]:
 
 
 class _Reader:
-    """Turns lines of strace into calls; it follows the offsets of descriptors.
+    """Turns lines of strace into calls, and follows the offsets of descriptors.
 
-    A descriptor that is written to is opened by the process that uses it, and never duplicated.
+    It relies on descriptors being written only by the process that opened them, and never duplicated.
     """
 
     def __init__(self, root: Path) -> None:
@@ -217,7 +216,7 @@ def _unescaped(hexed: str) -> bytes:
 
 
 def perform(call: Call, files: FileSystem) -> None:
-    """Do to the modelled file system what a call did to the real one."""
+    """Apply a call to the modelled file system."""
     if call.name in _ON_NAMES:
         _ON_NAMES[call.name](files, *call.paths)
     elif call.name != "promise":

@@ -236,7 +236,7 @@ class _Gathering:
         """Fold the next event and yield the incidents that end with it."""
         if isinstance(event, Reading):
             self._readings.append(event)
-        self._gap.take(event)
+        self._gap.update(event)
         name: str = getattr(event, "breaker", "")
         gatherer = self._gatherer_of(event, name)
         if gatherer is not None:

@@ -130,8 +130,9 @@ def _folded(breaker: str, rows: pa.Table, about_all: list[Event]) -> Iterator[_E
     fold.fold_rows(columns_in(rows, breaker))
     fold.fold_rest()
     recorded = {witness.epoch: evolve(witness, seq=0) for witness in fold.witnesses}
-    for taken in fold.edges:
-        yield taken.edge, taken.seq, recorded.get(taken.edge.epoch) == evolve(taken.edge, seq=0)
+    for ordered in fold.edges:
+        edge = ordered.edge
+        yield edge, ordered.seq, recorded.get(edge.epoch) == evolve(edge, seq=0)
 
 
 def _driven(rows: pa.Table, about_all: list[Event], config: CircuitBreakerConfig) -> Iterator[Edge]:

@@ -30,12 +30,12 @@ class FoldedBreaker:
 
     Attributes:
         snapshot: The breaker after the last event of the log.
-        taken: Its edges.
-        witnesses: The ``seq`` of each recorded edge; the recorded edges are otherwise equal to ``taken``.
+        edges: Its edges.
+        witnesses: The ``seq`` of each recorded edge; the recorded edges are otherwise equal to ``edges``.
     """
 
     snapshot: Snapshot
-    taken: Sequence[OrderedEdge]
+    edges: Sequence[OrderedEdge]
     witnesses: Sequence[int]
 
 
@@ -73,7 +73,7 @@ def fold_row_groups(url: str, groups: range) -> FoldedRowGroups:
 
 def _folded(fold: BreakerFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
     recorded = [evolve(witness, seq=0) for witness in fold.witnesses]
-    if fold.has_diverged or recorded != [evolve(taken.edge, seq=0) for taken in fold.edges]:
+    if fold.has_diverged or recorded != [evolve(ordered.edge, seq=0) for ordered in fold.edges]:
         raise NeedsEventsError("the recorded edges or states differ from the computed ones")
     last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
     assert last.kind in ("log_opened", "clock_ticked")

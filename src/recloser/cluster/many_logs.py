@@ -134,7 +134,7 @@ def _history_of(source: Source, found: Iterator[FoldedRowGroups | History]) -> H
 
 
 def _folded_history(source: Source, folded: Sequence[FoldedBreaker]) -> History | str:
-    edges = in_order(taken for breaker in folded for taken in breaker.taken)
+    edges = in_order(edge for breaker in folded for edge in breaker.edges)
     seqs: dict[str, list[int]] = {}
     for edge in edges:
         seqs.setdefault(edge.breaker, []).append(edge.seq)

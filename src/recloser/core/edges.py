@@ -1,6 +1,6 @@
 """Edges: how a rule that fired leads a breaker into its next epoch.
 
-The kernel finds that a rule fires. ``take`` then takes the edge on the declared state machine, which
+The kernel finds that a rule fires. ``take_edge`` then takes the edge on the declared state machine, which
 alone changes CLOSED, OPEN and HALF_OPEN, and lets the kernel begin the next epoch.
 """
 
@@ -24,7 +24,7 @@ Opened: TypeAlias = tuple[int, int, FiredRule | None]
 _NEVER_OPENED: Final[Opened] = (0, 0, None)
 
 
-class Standing(kernel.State):
+class MachineState(kernel.State):
     """The state of one breaker as its rules and edges need it.
 
     Args:
@@ -82,7 +82,7 @@ class Standing(kernel.State):
     def state(self, state: CircuitBreakerState) -> None:
         self.where = _WHERE[state._name_]  # by name, since hashing a member of an enum is slow
 
-    def assume(self, other: "Standing") -> None:
+    def assume(self, other: "MachineState") -> None:
         """Become a copy of another state that shares nothing with it that changes."""
         kernel.assume(self, other)
         self.breaker = other.breaker
@@ -119,12 +119,12 @@ _ENDS_OF_PROBING: Final = {
 _TRIGGERS: Final = (_TRIPS, _COOLS, _ENDS_OF_PROBING)  # indexed by ``State.where``
 
 
-def trigger_of(state: Standing, rule: int) -> Trigger:
+def trigger_of(state: MachineState, rule: int) -> Trigger:
     """The trigger of a rule that fired, which depends on the state that the breaker is in."""
     return _TRIGGERS[state.where][rule]
 
 
-def take(state: Standing, trigger: Trigger, at: int) -> int:
+def take_edge(state: MachineState, trigger: Trigger, at: int) -> int:
     """Take an edge: change the state, and begin the next epoch.
 
     Args:
@@ -161,9 +161,9 @@ TakenEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
 """When an edge is taken, in nanoseconds of the log's time; its trigger; the state it leads to."""
 
 
-def take_edges(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
+def take_edges(state: MachineState, rule: int, at: int) -> Iterator[TakenEdge]:
     """Take the edge of a rule that fired, then the edges of rules that fire immediately after it."""
     while rule != kernel.NO_RULE:
         trigger = trigger_of(state, rule)
-        rule = take(state, trigger, at)
+        rule = take_edge(state, trigger, at)
         yield at, trigger, state.state

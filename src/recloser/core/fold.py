@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from recloser.core import kernel
 from recloser.core.config import CircuitBreakerConfig
-from recloser.core.edges import STATES, take, trigger_of
+from recloser.core.edges import STATES, take_edge, trigger_of
 from recloser.core.events import (
     BreakerConfigured,
     BreakerEvent,
@@ -31,8 +31,8 @@ from recloser.core.state import (
     BreakerState,
     check_times,
     config_of,
+    event_label,
     numbers_of,
-    place,
     restore,
 )
 from recloser.core.validation import Rate
@@ -81,7 +81,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
         check_times(state, event)
     edges: Sequence[Edge] = NO_EDGES
     if event.at >= state.deadline:
-        edges = pass_deadlines(state, event)
+        edges = take_due_edges(state, event)
     if event.kind == "clock_ticked":
         return edges
     rule = _apply_event(state, event)
@@ -100,12 +100,12 @@ _REFUSALS: Final = {
 }
 
 
-def refusal_of(state: BreakerState) -> Reason | None:
+def rejection_of(state: BreakerState) -> Reason | None:
     """Why the breaker would reject a call before the next event; None if it would let it through."""
     return _REFUSALS.get(kernel.decide(state))
 
 
-def to_spare(state: BreakerState) -> tuple[int, int]:
+def spare_calls(state: BreakerState) -> tuple[int, int]:
     """How many calls may fail or be slow before an edge is possible, and until what time.
 
     Any number of other calls may come between them. No deadline may be due, since that leads to an
@@ -115,11 +115,11 @@ def to_spare(state: BreakerState) -> tuple[int, int]:
         The number of calls, below 0 if even a success could lead to an edge; and the time of the
         log in nanoseconds before which that holds, ``FOREVER`` if it always does.
     """
-    spare = kernel.to_spare(state, True)
+    spare = kernel.spare_calls(state, True)
     window = state.window
     if spare > 0 or window is None or not window.thresholds.is_timed:
         return spare, FOREVER
-    for_now = kernel.to_spare(state, False)
+    for_now = kernel.spare_calls(state, False)
     return (for_now, kernel.keeps_until(window)) if for_now > spare else (spare, FOREVER)
 
 
@@ -132,7 +132,7 @@ def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
     try:
         return config_of(event.config)
     except ConfigError as error:
-        raise FoldError(f"{place(event)}: {error}") from error
+        raise FoldError(f"{event_label(event)}: {error}") from error
 
 
 def _apply_event(state: BreakerState, event: FoldedEvent) -> int:
@@ -180,7 +180,7 @@ def _configure(state: BreakerState, event: BreakerConfigured) -> None:
     kernel.reconfigure(state, rules_of(config), config.mode == "disabled")
 
 
-def pass_deadlines(state: BreakerState, event: FoldedEvent, forms: Forms = FULL) -> Sequence[Edge]:
+def take_due_edges(state: BreakerState, event: FoldedEvent, forms: Forms = FULL) -> Sequence[Edge]:
     """Take the timed edges that are due at an event, before the event itself is applied.
 
     Args:
@@ -242,7 +242,7 @@ def edges_of(
             trigger, cause = _edge_of_command(command, fired_rule)
         else:
             trigger, cause = trigger_of(state, rule), _cause_of(state, rule, seq, fired_rule)
-        rule = take(state, trigger, at)
+        rule = take_edge(state, trigger, at)
         now = state.where
         if now == kernel.OPEN:
             state.opened_by = cause
@@ -358,4 +358,4 @@ def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldErr
         ),
         kernel.WRONG_PROBE_NUMBER: f"probe {probe} follows probe {state.probes_admitted}",
     }
-    return FoldError(f"{place(event)}: {why[verdict]}")
+    return FoldError(f"{event_label(event)}: {why[verdict]}")

@@ -18,7 +18,7 @@ class GapWatch:
         self.is_gap = False
         self.is_joined = False
 
-    def take(self, event: Event) -> None:
+    def update(self, event: Event) -> None:
         """Update the attributes by the next event of the log."""
         if event.kind == "log_gap":
             self.is_gap = True

@@ -232,7 +232,7 @@ class LogFold:
                 return False
         return True
 
-    def stand_at(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
+    def move_to(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
         """Move to the position after events that were applied to the states elsewhere.
 
         Args:
@@ -252,7 +252,7 @@ class LogFold:
         self._check_order(event)
         self.seq = event.seq
 
-    def reanchor(self, header: LogOpened) -> None:
+    def use_reading_of(self, header: LogOpened) -> None:
         """Use the reading of both clock hands in the header of a further segment of the session."""
         self.opened = self._anchor = header
 
@@ -318,7 +318,7 @@ class LogFold:
     def _begin(self, event: BreakerEvent) -> BreakerState:
         if self.keeper is not None:
             self.keeper.keep(event.breaker, self)
-        state = state_begun_by(event)
+        state = initial_state(event)
         expected = None if self.expected is None else self.expected.get(event.breaker)
         if expected is not None:
             expected.assume(state)
@@ -329,7 +329,7 @@ class LogFold:
         return state
 
 
-def state_begun_by(event: FoldedEvent) -> BreakerState:
+def initial_state(event: FoldedEvent) -> BreakerState:
     """The state of a breaker before its first event, which is a configuration or a checkpoint.
 
     Raises:

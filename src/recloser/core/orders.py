@@ -1,10 +1,11 @@
 # cython: language_level=3, annotation_typing=False, freethreading_compatible=True
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
-"""The orders in which calls start and end, and what is found once over all calls of a breaker.
+"""The orders in which calls start and end, and facts computed once over all calls of a breaker.
 
 This file is compiled by Cython, with the types of ``orders.pxd``, and runs interpreted where there is
-no compiler. A column is a buffer of whole numbers of 64 bits, such as an ``array`` or a numpy column
-seen through a ``memoryview``; an outcome is a byte.
+no compiler. A column is a buffer of 64-bit integers, such as an ``array``, or a column of numpy seen
+through a ``memoryview``; an outcome is a byte. The *start index* of a call is its index in the order of
+the starts, from 0; its *end index* is that in the order of the ends.
 """
 
 from __future__ import annotations
@@ -22,29 +23,29 @@ else:
 
 IS_COMPILED: bool = cython.compiled
 
-_RUN = 32
+_RUN = 32  # keys that are sorted by insertion before runs are merged
 
 
-def numbers_from(first: int, stop: int) -> Numbers:
-    """The whole numbers from one to before another."""
+def index_range(first: int, stop: int) -> Numbers:
+    """The integers from ``first`` to before ``stop``."""
     found = array("q", bytes(8 * (stop - first)))
     items = memoryview(found)
-    for number in range(first, stop):
-        items[number - first] = number
+    for index in range(first, stop):
+        items[index - first] = index
     return found
 
 
 def order_of(keys: Sequence[int]) -> Numbers:
-    """The numbers of some keys in the order of the keys; those of equal keys in their own."""
+    """The indexes of some keys, sorted by key; equal keys stay in their order."""
     size = len(keys)
-    order = numbers_from(0, size)
+    order = index_range(0, size)
     if not cython.compiled:
         return array("q", sorted(order, key=keys.__getitem__))
     items = memoryview(order)
     spare = memoryview(array("q", bytes(8 * size)))
     width = _RUN
     for low in range(0, size, width):
-        _insert(keys, items, low, min(low + width, size))
+        _sort_run(keys, items, low, min(low + width, size))
     while width < size:
         for middle in range(width, size, 2 * width):
             if keys[items[middle - 1]] > keys[items[middle]]:
@@ -53,22 +54,22 @@ def order_of(keys: Sequence[int]) -> Numbers:
     return order
 
 
-def _insert(keys: Sequence[int], order: memoryview, low: int, high: int) -> None:
-    """Sort a short run of an order."""
-    for place in range(low + 1, high):
-        number = order[place]
-        key = keys[number]
-        to = place
+def _sort_run(keys: Sequence[int], order: memoryview, low: int, high: int) -> None:
+    """Sort a short run of an order by insertion."""
+    for start in range(low + 1, high):
+        index = order[start]
+        key = keys[index]
+        to = start
         while to > low and keys[order[to - 1]] > key:
             order[to] = order[to - 1]
             to -= 1
-        order[to] = number
+        order[to] = index
 
 
 def _merge(  # noqa: PLR0917  # compiled, a call by position is a call of C
     keys: Sequence[int], order: memoryview, spare: memoryview, low: int, middle: int, high: int
 ) -> None:
-    """Merge two neighbouring runs of an order; nothing is moved that stands where it belongs."""
+    """Merge two neighbouring sorted runs of an order; items already in their place do not move."""
     first = middle
     least = keys[order[middle]]
     while first > low and keys[order[first - 1]] > least:
@@ -89,109 +90,129 @@ def _merge(  # noqa: PLR0917  # compiled, a call by position is a call of C
 
 
 def order_of_ends(starts: Sequence[int], ends: Sequence[int]) -> Numbers:
-    """Calls in the order of their ends; at one instant, those without duration last."""
+    """Start indexes of calls in the order of their ends; at one time, calls without duration last."""
     keys = array("q", bytes(8 * len(ends)))
     items = memoryview(keys)
-    for number in range(len(ends)):
-        items[number] = 2 * ends[number] + (starts[number] == ends[number])
+    for index in range(len(ends)):
+        items[index] = 2 * ends[index] + (starts[index] == ends[index])
     return order_of(keys)
 
 
-def inverse(order: Sequence[int]) -> Numbers:
-    """Where each number stands in an order of all of them."""
+def inverse_order(order: Sequence[int]) -> Numbers:
+    """The position of each index in an order that has all of them."""
     found = array("q", bytes(8 * len(order)))
     items = memoryview(found)
-    for place in range(len(order)):
-        items[order[place]] = place
+    for position in range(len(order)):
+        items[order[position]] = position
     return found
 
 
-def taken(values: Sequence[int], order: Sequence[int]) -> Numbers:
-    """The values in that order."""
+def reordered(values: Sequence[int], order: Sequence[int]) -> Numbers:
+    """The values at the indexes of an order, which may leave some out."""
     found = array("q", bytes(8 * len(order)))
     items = memoryview(found)
-    for place in range(len(order)):
-        items[place] = values[order[place]]
+    for position in range(len(order)):
+        items[position] = values[order[position]]
     return found
 
 
-def codes_taken(outcomes: bytes, order: Sequence[int]) -> bytes:
-    """The outcomes in that order."""
+def reordered_codes(outcomes: bytes, order: Sequence[int]) -> bytes:
+    """The outcomes at the indexes of an order, which may leave some out."""
     found = bytearray(len(order))
     items = memoryview(found)
-    for place in range(len(order)):
-        items[place] = outcomes[order[place]]
+    for position in range(len(order)):
+        items[position] = outcomes[order[position]]
     return bytes(found)
 
 
-def kept(order: Sequence[int], numbers: Sequence[int]) -> Numbers:
-    """An order of all, with these ascending numbers alone left in it, and counted anew."""
-    anew = memoryview(array("q", (-1,)) * len(order))
-    for index in range(len(numbers)):
-        anew[numbers[index]] = index
-    found = array("q", bytes(8 * len(numbers)))
+def restricted_order(order: Sequence[int], chosen: Sequence[int]) -> Numbers:
+    """An order of some of its indexes only, which are counted anew from 0.
+
+    Args:
+        order: An order of all indexes.
+        chosen: The indexes that stay, ascending.
+    """
+    new_index = memoryview(array("q", (-1,)) * len(order))
+    for index in range(len(chosen)):
+        new_index[chosen[index]] = index
+    found = array("q", bytes(8 * len(chosen)))
     items = memoryview(found)
     index = 0
-    for place in range(len(order)):
-        if anew[order[place]] >= 0:
-            items[index] = anew[order[place]]
+    for position in range(len(order)):
+        if new_index[order[position]] >= 0:
+            items[index] = new_index[order[position]]
             index += 1
     return found
 
 
 def ended_before(starts: Sequence[int], ends: Sequence[int], by_end: Sequence[int]) -> Numbers:
-    """How many calls have ended before each starts."""
+    """How many calls have ended before each call starts, by start index.
+
+    Args:
+        starts: When each call started, by start index.
+        ends: When each call ended, by start index.
+        by_end: The start index of each call, by end index.
+    """
     found = array("q", bytes(8 * len(starts)))
     items = memoryview(found)
     ended = 0
-    for number in range(len(starts)):
-        # One without duration that has not started has not ended either.
-        while ended < number and by_end[ended] < number and ends[by_end[ended]] <= starts[number]:
+    for call in range(len(starts)):
+        # A call without duration that has not started has not ended either.
+        while ended < call and by_end[ended] < call and ends[by_end[ended]] <= starts[call]:
             ended += 1
-        items[number] = ended
+        items[call] = ended
     return found
 
 
-def under_way(place: Sequence[int], number: int, ended: int, count: int) -> list[int]:
-    """The places, in order, of the ``count`` calls before ``number`` with none before ``ended``."""
+def ends_in_flight(
+    end_indexes: Sequence[int], start_index: int, ended: int, count: int
+) -> list[int]:
+    """The end indexes, ascending, of calls that have started and have not ended.
+
+    Args:
+        end_indexes: The end index of each call, by start index.
+        start_index: Calls with a lower start index have started.
+        ended: How many calls have ended.
+        count: How many calls are in flight.
+    """
     found: list[int] = []
     while count:
-        number -= 1
-        if place[number] >= ended:
-            found.append(place[number])
+        start_index -= 1
+        if end_indexes[start_index] >= ended:
+            found.append(end_indexes[start_index])
             count -= 1
     return sorted(found)
 
 
-def highest_so_far(values: Sequence[int]) -> Numbers:
-    """The highest of all values, which are from 0 up, up to each."""
+def running_maximum(values: Sequence[int]) -> Numbers:
+    """For each of some values from 0 up, the highest value up to it."""
     found = array("q", bytes(8 * len(values)))
     items = memoryview(found)
     highest = 0
-    for place in range(len(values)):
-        highest = max(highest, values[place])
-        items[place] = highest
+    for index in range(len(values)):
+        highest = max(highest, values[index])
+        items[index] = highest
     return found
 
 
-def places_of(outcomes: bytes, first: int, last: int) -> Numbers:
-    """Where the outcomes of the codes from ``first`` to ``last`` stand."""
+def indexes_of(outcomes: bytes, first: int, last: int) -> Numbers:
+    """The indexes of outcomes whose code is from ``first`` to ``last``."""
     found = array("q", bytes(8 * len(outcomes)))
     items = memoryview(found)
     count = 0
-    for place in range(len(outcomes)):
-        if first <= outcomes[place] <= last:
-            items[count] = place
+    for index in range(len(outcomes)):
+        if first <= outcomes[index] <= last:
+            items[count] = index
             count += 1
     return found[:count]
 
 
 def count_before(outcomes: bytes, code: int) -> Numbers:
-    """How many outcomes of a code stand before each place, and in all; shape (n + 1,)."""
+    """How many outcomes have a code, before each index and in all; the result has n + 1 items."""
     found = array("q", bytes(8 * (len(outcomes) + 1)))
     items = memoryview(found)
     count = 0
-    for place in range(len(outcomes)):
-        count += outcomes[place] == code
-        items[place + 1] = count
+    for index in range(len(outcomes)):
+        count += outcomes[index] == code
+        items[index + 1] = count
     return found

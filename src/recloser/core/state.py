@@ -10,7 +10,7 @@ import msgspec
 
 from recloser.core import kernel
 from recloser.core.config import CircuitBreakerConfig, Mode
-from recloser.core.edges import Standing
+from recloser.core.edges import MachineState
 from recloser.core.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.core.kernel import NEVER, Reclosing, Ring
 from recloser.core.limits import LAST_COUNTER, MAX_AT, MAX_SEQS, MAX_WHOLE
@@ -19,10 +19,10 @@ from recloser.core.stored_window import restored_window
 from recloser.errors import FoldError
 
 
-class BreakerState(Standing):
+class BreakerState(MachineState):
     """The whole state of one breaker, as a checkpoint holds it.
 
-    To ``Standing`` it adds only the mode, as a text, and the cause of the last opening.
+    To ``MachineState`` it adds only the mode, as a text, and the cause of the last opening.
 
     Args:
         breaker: Name of the breaker.
@@ -153,7 +153,7 @@ def dump(state: BreakerState) -> Mapping[str, object]:
     return data
 
 
-def dumped(state: BreakerState) -> bytes:
+def dumped_json(state: BreakerState) -> bytes:
     """The state as JSON, the same bytes as the encoded result of ``dump``."""
     return msgspec.json.encode(_plain(state, _WholeData, **_rest(state)))
 
@@ -196,7 +196,7 @@ def _rest(state: BreakerState) -> dict[str, object]:
 
 def is_dumped_as(state: BreakerState, data: Mapping[str, object]) -> bool:
     """Whether the data equals ``dump`` of the state, and a reader would accept it."""
-    return msgspec.json.encode(data) == dumped(state) and is_readable(state)
+    return msgspec.json.encode(data) == dumped_json(state) and is_readable(state)
 
 
 def is_readable(state: BreakerState) -> bool:
@@ -211,7 +211,7 @@ def _known(moment: int) -> int | None:
     return None if moment < 0 else moment
 
 
-def parted_fields(state: BreakerState, other: BreakerState) -> list[str]:
+def differing_fields(state: BreakerState, other: BreakerState) -> list[str]:
     """The names of the fields in which two states differ, as a checkpoint names them."""
     one, two = dump(state), dump(other)
     return [name for name in one if one[name] != two[name]]
@@ -224,13 +224,13 @@ def restore(event: Checkpoint) -> BreakerState:
         FoldError: The state is not complete or not possible; the message names the event.
     """
     if event.parts != 1:
-        raise FoldError(f"{place(event)}: its other parts are missing")
+        raise FoldError(f"{event_label(event)}: its other parts are missing")
     try:
         state = _restored(dict(event.state))
     except (msgspec.ValidationError, ValueError) as error:
-        raise FoldError(f"{place(event)}: its state can't be used: {error}") from error
+        raise FoldError(f"{event_label(event)}: its state can't be used: {error}") from error
     if state.breaker != event.breaker:
-        raise FoldError(f"{place(event)}: its state is that of {state.breaker!r}")
+        raise FoldError(f"{event_label(event)}: its state is that of {state.breaker!r}")
     check_times(state, event)
     return state
 
@@ -326,9 +326,9 @@ def check_times(state: BreakerState, event: Event) -> None:
     elif state.where == kernel.HALF_OPEN and state.half_open_at < 0:
         missing = "HALF_OPEN without the time it began"
     if missing:
-        raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")
+        raise FoldError(f"{event_label(event)}: {state.breaker!r} is {missing}")
 
 
-def place(event: Event) -> str:
+def event_label(event: Event) -> str:
     """The number and kind of an event, for an error message."""
     return f"event {event.seq} ({event.kind})"

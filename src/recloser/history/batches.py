@@ -168,7 +168,7 @@ class BatchFold:
         self.edges += map(full, edges)
         for reading in gathered.readings:
             self.timeline.add(reading)
-        fold.stand_at(gathered.seq, gathered.at, gathered.readings)
+        fold.move_to(gathered.seq, gathered.at, gathered.readings)
 
     def _edges_of(self, gathered: Gatherer, clock_events: ClockEvents) -> Sequence[LeanOrderedEdge]:
         breakers = self.witnessed.fold.breakers

@@ -30,7 +30,7 @@ from recloser.core.events import (
 )
 from recloser.core.gaps import GapWatch
 from recloser.core.limits import MAX_AT, MAX_WHOLE
-from recloser.core.state import dump, place, restore
+from recloser.core.state import dump, event_label, restore
 from recloser.errors import FoldError
 from recloser.history.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
 
@@ -165,9 +165,9 @@ class _Retiming:
         self._at = at = max(self._at, self._wrong_time(event.at, host))
         if at > MAX_AT:
             raise PastAllTimeError(
-                f"{place(event)}: warped, its time is past the last one of any log"
+                f"{event_label(event)}: warped, its time is past the last one of any log"
             )
-        self._gap.take(event)
+        self._gap.update(event)
         if event.kind == "state_changed":
             return _placeholder(event, at)
         if event.kind == "checkpoint":

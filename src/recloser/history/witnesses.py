@@ -9,7 +9,7 @@ from recloser.core.checkpoint_parts import CheckpointParts
 from recloser.core.events import Checkpoint, Edge, Event, StateChanged
 from recloser.core.gaps import GapWatch
 from recloser.core.log_fold import LogFold
-from recloser.core.state import bounded_evidence, parted_fields, restore
+from recloser.core.state import bounded_evidence, differing_fields, restore
 from recloser.errors import FoldError
 from recloser.history.history import Difference
 
@@ -50,7 +50,7 @@ class WitnessedFold:
             self._note_unwitnessed(event)
         if event.kind == "checkpoint":
             self._check(event)
-        self._gap.take(event)
+        self._gap.update(event)
         edges = self.fold.apply(event)
         self.awaited.extend(edges)
         return edges
@@ -89,7 +89,7 @@ class WitnessedFold:
         whole = self._parts.joined(checkpoint)
         if whole is None:
             return
-        differing = parted_fields(state, restore(whole))
+        differing = differing_fields(state, restore(whole))
         if differing:
             self.differences.append(
                 Difference(

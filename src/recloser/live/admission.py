@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from recloser.core.events import CallRejected, Reason
-from recloser.core.fold import refusal_of
+from recloser.core.fold import rejection_of
 from recloser.core.kernel import NEVER
 from recloser.core.state import BreakerState
 from recloser.core.state_machine import CLOSED, HALF_OPEN
@@ -113,7 +113,7 @@ def _rejection(
 ) -> tuple[Command, BreakerDecision]:
     """Return the event and the answer for a call that a breaker in this state does not admit."""
     name = giver.breaker
-    reason = refusal_of(state) or Reason.PROBES_EXHAUSTED
+    reason = rejection_of(state) or Reason.PROBES_EXHAUSTED
     wait_ns = None
     if reason is Reason.COOLDOWN_ACTIVE and state.deadline != NEVER:
         wait_ns = max(0, state.deadline - at)

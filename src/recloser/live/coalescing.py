@@ -11,7 +11,7 @@ from itertools import count
 from typing import Final, Protocol
 
 from recloser.core.events import CallRejected, CallSucceeded, Edge, Event
-from recloser.core.fold import to_spare
+from recloser.core.fold import spare_calls
 from recloser.core.log_fold import LogFold
 from recloser.core.validation import NS_PER_SECOND
 from recloser.live.call_counter import CallCounter, RejectionCounter
@@ -81,7 +81,7 @@ class Recorder(Protocol):
 
 
 class Coalescing:
-    """What is only counted of the breakers of one log; all methods are called under the lock.
+    """Calls of one log that are only counted so far; all methods are called under the lock.
 
     A heap has the end of each breaker's current second, so that a sequencer with 100,000 breakers
     looks only at those whose counters are due.
@@ -155,7 +155,7 @@ class Coalescing:
         token = None if fast_path is None or not self.counts_successes else fast_path.admit_token
         if fast_path is None or token is None or token.epoch != epoch:
             return False
-        spare, until = to_spare(token.state)
+        spare, until = spare_calls(token.state)
         if max(took_ns, slowest_ns) > token.slow_ns or spare < 0 or at >= until:
             return False
         ends_ns = self._second_end(at)

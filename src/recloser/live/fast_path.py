@@ -5,7 +5,7 @@ Most calls of a closed breaker cannot fire an edge. The breaker has failures *to
 number of calls may fail or be slow, in any order and with any other calls in between, without firing
 an edge. Up to that number, a failed or slow call needs no lock, and neither does a successful call:
 it reads the fast path's ``AdmitToken``, and when it ends it is appended to the call buffer or is only
-counted. The same holds for rejected calls while the breaker can do nothing but reject: they use the
+counted. The same holds for rejected calls while the breaker can only reject calls: they use the
 ``RejectToken``.
 
 Why the log is still exact:
@@ -30,7 +30,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from recloser.clock import SYSTEM_CLOCK
-from recloser.core.fold import refusal_of, to_spare
+from recloser.core.fold import rejection_of, spare_calls
 from recloser.core.state import BreakerState
 from recloser.live.call_buffer import CallBuffer
 from recloser.live.call_counter import UNUSED, CallCounter
@@ -50,8 +50,8 @@ class FastPath:
         breaker: The breaker's name.
         admit_token: The token on which calls are admitted until it expires; None if every call must
             take the lock.
-        reject_token: The token with which calls are rejected; None unless the breaker can do nothing
-            but reject.
+        reject_token: The token with which calls are rejected; None unless the breaker can
+            only reject calls.
         admits_bad: Whether failed, slow and ignored calls may be recorded without the lock.
         monotonic_ns: Reads the monotonic clock, in nanoseconds.
         is_system_clock: Whether ``monotonic_ns`` is that of the system's clock.
@@ -121,7 +121,7 @@ class FastPath:
             self._retire(token)
             token.expire()
             token = self.admit_token = None
-        if may_admit and token is None and to_spare(state)[0] >= 0:
+        if may_admit and token is None and spare_calls(state)[0] >= 0:
             token = AdmitToken(state)
         if token is not None:
             self._renew(token, state, is_all_folded)
@@ -146,7 +146,7 @@ class FastPath:
 
     def _renew(self, token: AdmitToken, state: BreakerState, is_all_folded: bool) -> None:
         """Set how long the token is valid, and how many bad calls it may record."""
-        spare, until = to_spare(state)
+        spare, until = spare_calls(state)
         limit = token.bad_recorded + max(spare, 0) if self.admits_bad else 0
         # ``spare`` does not account for bad calls that are buffered and not folded. Where there may
         # be any, the limit is only lowered.
@@ -160,7 +160,7 @@ class FastPath:
         token.count_until_ns = min(token.count_until_ns, token.expires_ns)
 
     def _update_reject_token(self, state: BreakerState, *, may_reject: bool) -> None:
-        reason = refusal_of(state) if may_reject and state.mode == "enforce" else None
+        reason = rejection_of(state) if may_reject and state.mode == "enforce" else None
         old = self.reject_token
         new: RejectToken | None = None
         if reason is not None:

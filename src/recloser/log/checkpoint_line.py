@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from recloser.core.events import Checkpoint
-from recloser.core.state import BreakerState, dumped, is_readable
+from recloser.core.state import BreakerState, dumped_json, is_readable
 from recloser.errors import DamagedLogError, FoldError
 from recloser.log.codec import checkpoint_line, decode
 
@@ -33,7 +33,7 @@ class CheckpointLine:
         Nearly all checkpoints are. If the line differs, it may still be the same state, written in
         another way: then compare what ``read`` returns.
         """
-        line = checkpoint_line(self.seq, self.at, self.breaker, dumped(state))
+        line = checkpoint_line(self.seq, self.at, self.breaker, dumped_json(state))
         return line == self.line and is_readable(state)
 
     def read(self) -> Checkpoint:

@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 from attrs import define, field, frozen
 
 from recloser.core.events import CallObserved, Edge, Event
-from recloser.core.fold import NO_EDGES, refusal_of
+from recloser.core.fold import NO_EDGES, rejection_of
 from recloser.core.log_fold import LogFold
-from recloser.core.state import place
+from recloser.core.state import event_label
 from recloser.errors import RecloserError
 from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.history.history import canonical
@@ -55,8 +55,11 @@ class PerturbedFold(PerturbedVariant):
 
     def contradiction(self, event: Event) -> str | None:
         """Say that a rejected call is impossible while the breaker lets calls through."""
-        if event.kind == "call_rejected" and refusal_of(self._fold.breakers[event.breaker]) is None:
-            return f"{place(event)}: the breaker lets this call through"
+        if (
+            event.kind == "call_rejected"
+            and rejection_of(self._fold.breakers[event.breaker]) is None
+        ):
+            return f"{event_label(event)}: the breaker lets this call through"
         return None
 
 

@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
 from recloser.core.events import Edge, Event
 from recloser.core.moments import after, nanoseconds_between
-from recloser.core.state import parted_fields
+from recloser.core.state import differing_fields
 from recloser.errors import ConfigError, MissingLibraryError, RecloserError
 from recloser.history.edge_sequence import Divergence, EdgeSequence, divergence_of
 from recloser.history.engine import is_traffic, refuse_settings, replay
@@ -240,7 +240,7 @@ class _VariantRow:
         if self._is_over or self.divergence is not None or expected is None or got is None:
             return
         for breaker, state in expected.items():
-            differing = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
+            differing = differing_fields(state, got[breaker]) if breaker in got else ["everything"]
             if differing:
                 self.divergence = Divergence(
                     last.seq,

@@ -27,7 +27,7 @@ from recloser.core.events import (
 )
 from recloser.core.fold import config_in
 from recloser.core.gaps import GapWatch
-from recloser.core.state import BreakerState, place, restore
+from recloser.core.state import BreakerState, event_label, restore
 from recloser.core.state_machine import CLOSED
 from recloser.errors import FoldError
 from recloser.history.driven_breaker import DrivenBreaker
@@ -81,7 +81,7 @@ class Reenactment:
             self._continue_log(event)
         else:
             self._obey(event)
-        self._gap.take(event)
+        self._gap.update(event)
 
     @property
     def _states(self) -> dict[str, BreakerState]:
@@ -95,7 +95,7 @@ class Reenactment:
         if event.epoch == state.epoch and state.state is CLOSED and not event.probe:
             permit = breaker.before_call().permit
             if permit is None:
-                raise FoldError(f"{place(event)}: a live breaker rejects this call")
+                raise FoldError(f"{event_label(event)}: a live breaker rejects this call")
         else:
             # The call was let through in the past: an earlier epoch, or as a probe.
             permit = Permit(state, event.epoch, event.at - event.took, event.probe)
@@ -109,7 +109,7 @@ class Reenactment:
     def _admit_probe(self, event: ProbeAdmitted) -> None:
         decision = self._breakers[event.breaker].before_call()
         if decision.permit is None or decision.permit.probe != event.probe:
-            raise FoldError(f"{place(event)}: a live breaker answers {decision.reason.value}")
+            raise FoldError(f"{event_label(event)}: a live breaker answers {decision.reason.value}")
 
     def _reject_call(self, event: CallRejected) -> None:
         if self._is_merged:
@@ -119,7 +119,7 @@ class Reenactment:
             return
         decision = self._breakers[event.breaker].before_call()
         if decision.allowed and decision.reason is not Reason.SHADOW:
-            raise FoldError(f"{place(event)}: a live breaker answers {decision.reason.value}")
+            raise FoldError(f"{event_label(event)}: a live breaker answers {decision.reason.value}")
 
     def _continue_log(self, event: LogOpened | LogGap | Checkpoint) -> None:
         """Append an event that a log writes about itself, which concerns no call."""

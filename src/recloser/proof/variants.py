@@ -25,8 +25,8 @@ from recloser.core.events import (
     StateChanged,
 )
 from recloser.core.fold import NO_EDGES, FoldedEvent, apply
-from recloser.core.log_fold import LogFold, state_begun_by
-from recloser.core.state import BreakerState, dump, parted_fields
+from recloser.core.log_fold import LogFold, initial_state
+from recloser.core.state import BreakerState, differing_fields, dump
 from recloser.errors import FoldError
 from recloser.history.live_driver import LiveDriver
 from recloser.history.warping import mapper
@@ -179,7 +179,7 @@ class ResumedVariant(Variant):
                 # `first` can be negative in a short log, and a line can't hold a negative seq.
                 checkpoint = decode(encode(Checkpoint(max(seq, 0), interrupted.at, name, *piece)))
                 resumed.apply(evolve(checkpoint, seq=seq))
-            differing = parted_fields(state, resumed.breakers[name])
+            differing = differing_fields(state, resumed.breakers[name])
             if differing:
                 raise FoldError(f"the snapshot of {name!r} does not restore {', '.join(differing)}")
         self._snapshots += len(interrupted.breakers)
@@ -224,7 +224,7 @@ class IsolatedVariant(Variant):
             self._session = event.session
             return NO_EDGES if is_same_session else self._apply_to(sorted(self._states), event)
         if event.breaker not in self._states:
-            self._states[event.breaker] = state_begun_by(event)
+            self._states[event.breaker] = initial_state(event)
         return apply(self._states[event.breaker], event)
 
     def _apply_to(self, names: Sequence[str], event: FoldedEvent) -> Sequence[Edge]:

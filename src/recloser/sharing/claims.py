@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import define
 
-from recloser.core.edges import take
+from recloser.core.edges import take_edge
 from recloser.core.events import ProbeAdmitted, Trigger
 from recloser.core.kernel import may_probe
 from recloser.core.state import BreakerState, probes_of
@@ -82,7 +82,7 @@ class Claims:
         # The stream counts in whole milliseconds, so the end of a cooldown may show one later.
         if state.state is OPEN and at >= state.deadline + _NS_PER_MS:
             state = state.copy()
-            take(state, Trigger.COOL, at)
+            take_edge(state, Trigger.COOL, at)
         open_claims = sum(claim.breaker == state.breaker for claim in self._claims)
         return state.state is HALF_OPEN and may_probe(state, open_claims)
 

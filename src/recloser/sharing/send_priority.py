@@ -29,7 +29,7 @@ def is_urgent(event: Event, state: BreakerState, waiting: int) -> bool:
     is_bad = event.kind == "call_failed" or is_slow(event, state)
     if not is_bad or state.state is not CLOSED or getattr(event, "epoch", 0) != state.epoch:
         return False
-    spare = kernel.to_spare(state, is_for_ever=True)
+    spare = kernel.spare_calls(state, is_for_ever=True)
     return 2 * waiting + state.consecutive_failures > spare
 
 

@@ -84,26 +84,27 @@ def events_of(connection: StreamConnection) -> Iterator[Event]:
     Raises:
         LogError: There is no such stream, or no entry in it from which a fold can start.
     """
-    first_entry = connection.page(None, count=1)
-    if not first_entry:
+    first_page = connection.page(None, count=1)
+    if not first_page:
         raise LogError(f"{connection.address} has no stream {connection.key}")
-    stream_fold, events = _first_start(connection, first_entry[0])
+    stream_fold, events = _first_start(connection, first_page[0])
     later = _events_from(connection, stream_fold)
     yield from events
-    yield from later if events else dropwhile(_is_no_first_entryer, later)
+    # A fold from a checkpoint has no events of its own: the log begins at the next header.
+    yield from later if events else dropwhile(_is_before_header, later)
 
 
 def _events_from(connection: StreamConnection, stream_fold: StreamFold) -> Iterator[Event]:
     for entry in _entries_after(connection, stream_fold.position):
         if stream_fold.is_restarted_by(entry):
             raise LogError(
-                f"{connection.address}, {connection.key}: its beginning was lost, and it was restarted at entry "
-                f"{format_id(entry.id)}; the events before and after cannot be in one log"
+                f"{connection.address}, {connection.key}: its beginning was lost, and it was restarted "
+                f"at entry {format_id(entry.id)}; the events before and after cannot be in one log"
             )
         yield from stream_fold.fold_entry(entry).events
 
 
-def _is_no_first_entryer(event: Event) -> bool:
+def _is_before_header(event: Event) -> bool:
     return not isinstance(event, LogOpened)
 
 
@@ -113,13 +114,13 @@ def _first_start(
     """Return a fold from the first possible entry, and its first events."""
     for entry in chain([first_entry], _entries_after(connection, first_entry.id)):
         if isinstance(entry.body, Begin):
-            stream_fold, taken = StreamFold.from_begin(entry)
-            return stream_fold, taken.events
+            stream_fold, folded = StreamFold.from_begin(entry)
+            return stream_fold, folded.events
         if isinstance(entry.body, StreamCheckpoint) and parse_id(entry.body.of) >= first_entry.id:
             return StreamFold.from_checkpoint(entry.body), ()
     raise LogError(
-        f"{connection.address}, {connection.key}: the first entries are gone, and there is no checkpoint to "
-        "start from; something else has trimmed the stream"
+        f"{connection.address}, {connection.key}: the first entries are gone, and there is no "
+        "checkpoint to start from; something else has trimmed the stream"
     )
 
 
@@ -131,7 +132,8 @@ def _entries_after(connection: StreamConnection, position: EntryId) -> Iterator[
         page = connection.page(position)
         if not page or page[0].id != position:
             raise StreamChangedError(
-                f"{connection.address}, {connection.key}: the stream was trimmed while it was read; try again"
+                f"{connection.address}, {connection.key}: the stream was trimmed while it was read; "
+                "try again"
             )
         for entry in page[1:]:
             if entry.id <= end:

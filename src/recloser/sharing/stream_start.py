@@ -58,8 +58,10 @@ def find_start(connection: StreamConnection, before: EntryId | None = None) -> S
         LogError: The server cannot be reached.
         FutureVersionError: A newer version of recloser began the stream.
     """
+    # Walk back from the end. A checkpoint is read before the entry that it describes; it is usable
+    # when that entry is reached. Streams are trimmed at the front, so all later entries exist too.
     walked: list[Entry] = []
-    later: StartPoint | None = None
+    later: StartPoint | None = None  # the newest usable start, if it is after ``before``
     checkpoints: dict[EntryId, StreamCheckpoint] = {}
     while page := connection.page_back(walked[-1].id if walked else None):
         for entry in page:
@@ -74,6 +76,7 @@ def find_start(connection: StreamConnection, before: EntryId | None = None) -> S
             if before is None or entry.id <= before:
                 return start
             later = later or start
+    # The whole stream was walked without a checkpoint early enough.
     oldest = next((n for n in reversed(range(len(walked))) if _is_begin(walked[n])), None)
     if later is not None and (oldest is None or before is None or walked[oldest].id > before):
         return later

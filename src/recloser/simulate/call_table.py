@@ -85,15 +85,15 @@ class Calls:
         if UNKNOWN in outcomes:
             ends, durations = _with_assumed_durations(starts, ends, durations, outcomes)
         order = orders.order_of(starts)
-        by_end = orders.taken(orders.inverse(order), orders.order_of_ends(starts, ends))
+        by_end = orders.reordered(orders.inverse_order(order), orders.order_of_ends(starts, ends))
         return cls(
             breaker,
-            orders.taken(starts, order),
-            orders.taken(ends, order),
-            orders.taken(durations, order),
-            orders.codes_taken(outcomes, order),
+            orders.reordered(starts, order),
+            orders.reordered(ends, order),
+            orders.reordered(durations, order),
+            orders.reordered_codes(outcomes, order),
             by_end,
-            orders.taken(seqs, order) if len(seqs) else (),
+            orders.reordered(seqs, order) if len(seqs) else (),
         )
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class Calls:
     @cached_property
     def end_index(self) -> Sequence[int]:
         """The end index of each call, by start index."""
-        return orders.inverse(self.by_end)
+        return orders.inverse_order(self.by_end)
 
     @cached_property
     def ended_before(self) -> Sequence[int]:
@@ -119,7 +119,9 @@ class Calls:
     @cached_property
     def columns(self) -> CallColumns:
         """The calls in the form that ``recloser.core.kernel`` simulates."""
-        ends, durations = (orders.taken(each, self.by_end) for each in (self.ends, self.durations))
+        ends, durations = (
+            orders.reordered(each, self.by_end) for each in (self.ends, self.durations)
+        )
         columns = (self.starts, self.ended_before, self.by_end)
         starts, ended_before, by_end = (cast("memoryview", each) for each in columns)
         return CallColumns(starts, ended_before, by_end, ends, durations, self.outcomes_by_end)
@@ -136,12 +138,12 @@ class Calls:
     @cached_property
     def outcomes_by_end(self) -> bytes:
         """The outcome code of each call, by end index."""
-        return orders.codes_taken(self.outcomes, self.by_end)
+        return orders.reordered_codes(self.outcomes, self.by_end)
 
     @cached_property
     def highest_end_index(self) -> Sequence[int]:
         """The highest end index among the calls up to and including each start index."""
-        return orders.highest_so_far(self.end_index)
+        return orders.running_maximum(self.end_index)
 
     def counts_before(self, code: int) -> Sequence[int]:
         """How many calls before each start index have this outcome.
@@ -162,26 +164,26 @@ class Calls:
 
     def until(self, start_index: int) -> "Calls":
         """The calls before ``start_index``, as a table of their own."""
-        return self._only(orders.numbers_from(0, start_index))
+        return self._only(orders.index_range(0, start_index))
 
     def since(self, start_index: int) -> "Calls":
         """The calls from ``start_index`` on, as a table of their own."""
-        return self._only(orders.numbers_from(start_index, len(self)))
+        return self._only(orders.index_range(start_index, len(self)))
 
     def known(self) -> "Calls":
         """The calls whose outcome is known, as a table of their own."""
         if not self.count(UNKNOWN):
             return self
-        return self._only(orders.places_of(self.outcomes, SUCCEEDED, IGNORED))
+        return self._only(orders.indexes_of(self.outcomes, SUCCEEDED, IGNORED))
 
     def _only(self, start_indexes: Sequence[int]) -> "Calls":
         return Calls(
             self.breaker,
-            orders.taken(self.starts, start_indexes),
-            orders.taken(self.ends, start_indexes),
-            orders.taken(self.durations, start_indexes),
-            orders.codes_taken(self.outcomes, start_indexes),
-            orders.kept(self.by_end, start_indexes),
+            orders.reordered(self.starts, start_indexes),
+            orders.reordered(self.ends, start_indexes),
+            orders.reordered(self.durations, start_indexes),
+            orders.reordered_codes(self.outcomes, start_indexes),
+            orders.restricted_order(self.by_end, start_indexes),
         )
 
 
@@ -189,9 +191,9 @@ def _with_assumed_durations(
     starts: Sequence[int], ends: Sequence[int], durations: Sequence[int], outcomes: bytes
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Ends and durations in which calls of unknown outcome take the median duration."""
-    known = sorted(orders.taken(durations, orders.places_of(outcomes, SUCCEEDED, IGNORED)))
+    known = sorted(orders.reordered(durations, orders.indexes_of(outcomes, SUCCEEDED, IGNORED)))
     median = known[len(known) // 2] if known else 0
     ends, durations = array("q", ends), array("q", durations)
-    for row in orders.places_of(outcomes, UNKNOWN, UNKNOWN):
+    for row in orders.indexes_of(outcomes, UNKNOWN, UNKNOWN):
         durations[row], ends[row] = median, starts[row] + median
     return ends, durations

@@ -111,7 +111,7 @@ def simulate_shared(
         state, progress = simulations[breaker].state, simulations[breaker].progress
         while (rule := simulate(state, progress)) not in (NO_RULE, IS_DUE):
             # Only an outcome of this breaker fires a rule here: the one just before `place`.
-            rank = ranked.end_ranks[breaker][progress.place - 1]
+            rank = ranked.end_ranks[breaker][progress.next_end - 1]
             edges[breaker].extend(take_edges(state, rule, progress.at))
         wait(breaker, rank)
 

@@ -8,7 +8,7 @@ state machine that live breakers use. A simulation makes no events and records n
 from collections.abc import Iterator, Sequence
 
 from recloser.core.config import CircuitBreakerConfig
-from recloser.core.edges import Standing, TakenEdge, take_edges
+from recloser.core.edges import MachineState, TakenEdge, take_edges
 from recloser.core.kernel import NO_RULE, Progress, simulate
 from recloser.core.snapshot import Totals
 from recloser.simulate.call_table import Calls
@@ -38,7 +38,7 @@ class Simulation:
         is_shared: bool = False,
     ) -> None:
         mode = config.mode if mode is None else mode
-        self.state = Standing(calls.breaker, config, is_disabled=mode == "disabled")
+        self.state = MachineState(calls.breaker, config, is_disabled=mode == "disabled")
         self.progress = Progress(calls.columns, mode == "shadow", is_shared)
 
     def edges(self) -> Iterator[TakenEdge]:

@@ -28,7 +28,7 @@ from attrs import frozen
 from recloser.core import kernel, orders
 from recloser.core.backoff import cooldown_key
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
-from recloser.core.edges import Standing, take_edges
+from recloser.core.edges import MachineState, take_edges
 from recloser.core.events import Trigger
 from recloser.core.state_machine import CLOSED
 from recloser.simulate.call_table import Calls
@@ -150,7 +150,7 @@ class UncertainSimulation:
     def __init__(
         self, calls: Calls, config: CircuitBreakerConfig, costs: Costs, horizon: int
     ) -> None:
-        self._state = Standing(calls.breaker, config)
+        self._state = MachineState(calls.breaker, config)
         self._progress = kernel.Progress(calls.columns, False, False)
         self._calls, self._horizon = calls, horizon
         self.costs = costs
@@ -168,7 +168,7 @@ class UncertainSimulation:
     @property
     def end_index(self) -> int:
         """The end index of the call whose outcome is asked for."""
-        return self._progress.place - self._asks_window
+        return self._progress.next_end - self._asks_window
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -187,12 +187,14 @@ class UncertainSimulation:
                 kernel.window_key_of(progress.upper),
             )
         else:
-            first, in_flight_count = progress.number, progress.number - progress.place
+            first, in_flight_count = progress.next_start, progress.next_start - progress.next_end
             probes = progress.probes.to_list()
-            where = first, tuple(n for n in probes if calls.end_index[n] >= progress.place)
-        in_flight = orders.under_way(calls.end_index, first, progress.place, in_flight_count)
+            where = first, tuple(n for n in probes if calls.end_index[n] >= progress.next_end)
+        in_flight = orders.ends_in_flight(
+            calls.end_index, first, progress.next_end, in_flight_count
+        )
         return (
-            progress.place,
+            progress.next_end,
             self._asks_window,
             kernel.key_of(state),
             where,
@@ -252,7 +254,7 @@ class UncertainSimulation:
         if bounds:
             self._counted = max(self._counted, bounds[-1])
         # Every call before this start index has ended, so nothing can ask about it again.
-        ended = bisect.bisect_left(calls.highest_end_index, progress.place)
+        ended = bisect.bisect_left(calls.highest_end_index, progress.next_end)
         kernel.forget_rejected(progress, ended)
 
 

@@ -79,7 +79,7 @@ from recloser.core.kernel.kernel_state import Reclosing, State, start_windows
 from recloser.core.kernel.retiming import retime
 from recloser.core.kernel.ring import Numbers, Ring
 from recloser.core.kernel.rows import Buffer, Column, Rows
-from recloser.core.kernel.spare import to_spare
+from recloser.core.kernel.spare import spare_calls
 from recloser.core.kernel.steps import (
     IS_COMPILED,
     advance,
@@ -160,9 +160,9 @@ __all__ = [
     "retime",
     "run",
     "simulate",
+    "spare_calls",
     "start_windows",
     "step",
     "suppose",
-    "to_spare",
     "window_key_of",
 ]

@@ -17,7 +17,7 @@ cdef class CallColumns:
 
 cdef class Progress:
     cdef readonly CallColumns calls
-    cdef readonly long long number, place, at, epoch, since, before
+    cdef readonly long long next_start, next_end, at, epoch, since, before
     cdef readonly Ring rejected, probes
     cdef readonly bint is_shadow, is_shared
     cdef readonly Window lower, upper
@@ -29,9 +29,9 @@ cdef class Progress:
 @cython.locals(ranges=Ring, index="long long")
 cpdef bint is_let_through(Progress progress, long long call) noexcept
 @cython.locals(ranges=Ring)
-cpdef forget_rejected(Progress progress, long long number)
+cpdef forget_rejected(Progress progress, long long start_index)
 @cython.locals(probes=Ring, index="long long")
 cdef long long probe_of(Progress progress, long long call) noexcept
 @cython.locals(ranges=Ring, position="long long")
-cdef int reject_until(Progress progress, long long number) except -1
-cdef long long started_before(CallColumns calls, long long place) noexcept
+cdef int reject_until(Progress progress, long long start_index) except -1
+cdef long long started_before(CallColumns calls, long long end_index) noexcept

@@ -2,7 +2,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Calls whose starts and ends are known, and how far a simulation of a breaker has come in them.
 
-A call has a *number* in the order of the starts, from 0, and a *place* in the order of the ends.
+The *start index* of a call is its index in the order of the starts, from 0; its *end index* is that in
+the order of the ends.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ class CallColumns:
     """The calls of one breaker, as columns of equal length.
 
     Args:
-        starts: When each started, by its number, in nanoseconds of the log.
-        ended_before: How many calls have ended before each starts, by its number.
-        by_end: The number of each call, by its place.
-        ends, tooks: When each ended and how long it took, by its place, in nanoseconds.
-        outcomes: How each ended, by its place: ``SUCCEEDED``, ``FAILED``, ``IGNORED`` or
+        starts: When each started, in nanoseconds of the log, by start index.
+        ended_before: How many calls have ended before each starts, by start index.
+        by_end: The start index of each call, by end index.
+        ends, tooks: When each ended and how long it took, in nanoseconds, by end index.
+        outcomes: How each ended, by end index: ``SUCCEEDED``, ``FAILED``, ``IGNORED`` or
             ``UNKNOWN``, as 8-bit integers; all other columns are of 64-bit integers.
     """
 
@@ -71,14 +72,16 @@ class Progress:
             notice it earlier.
 
     Attributes:
-        number, place: The next start and the next end to look at. While the breaker is closed
-            ``number`` is right only where a rule has fired.
+        next_start: Start index of the next start to look at. While the breaker is closed it is
+            right only where a rule has fired.
+        next_end: End index of the next end to look at.
         at: When the rule fired, or when the start or end is at which ``simulate`` has stopped.
         epoch: The epoch of the state when it was last looked at.
-        since: The number of the first call that starts in this epoch.
-        before: How many calls that started earlier have not been passed by ``place``.
-        rejected: Each range of calls that were rejected: its first number, and one past its last.
-        probes: The number of each call of this epoch that was let through as a probe.
+        since: Start index of the first call that starts in this epoch.
+        before: How many calls that started earlier end at ``next_end`` or later.
+        rejected: Each range of calls that were rejected: its first start index, and one past its
+            last.
+        probes: Start index of each call of this epoch that was let through as a probe.
         lower, upper: The window of a closed breaker while it holds unknown outcomes: as if each of
             them was a quick success, and as if each was a slow failure; else None.
         rows: The rows that the next ends are applied as; None before the first.
@@ -96,8 +99,8 @@ class Progress:
         "is_shadow",
         "is_shared",
         "lower",
-        "number",
-        "place",
+        "next_end",
+        "next_start",
         "probes",
         "rejected",
         "rows",
@@ -112,8 +115,8 @@ class Progress:
         self.calls = calls
         self.is_shadow = is_shadow
         self.is_shared = is_shared
-        self.number = 0
-        self.place = 0
+        self.next_start = 0
+        self.next_end = 0
         self.at = 0
         self.epoch = -1
         self.since = 0
@@ -128,8 +131,8 @@ class Progress:
     def copy(self) -> Progress:
         """A copy that can go on independently of this one."""
         other = Progress(self.calls, self.is_shadow, self.is_shared)
-        other.number = self.number
-        other.place = self.place
+        other.next_start = self.next_start
+        other.next_end = self.next_end
         other.at = self.at
         other.epoch = self.epoch
         other.since = self.since
@@ -142,7 +145,7 @@ class Progress:
 
 
 def is_let_through(progress: Progress, call: int) -> bool:
-    """Whether the breaker let through a call that has started in this epoch or an earlier one."""
+    """Whether the breaker let a call through that has started, given by its start index."""
     if progress.is_shadow:
         return True
     ranges = progress.rejected
@@ -150,15 +153,15 @@ def is_let_through(progress: Progress, call: int) -> bool:
     return index == ranges.length or call < ranges.items[position_of(ranges, index)]
 
 
-def forget_rejected(progress: Progress, number: int) -> None:
-    """Drop the ranges of rejected calls before ``number``, all of which have ended."""
+def forget_rejected(progress: Progress, start_index: int) -> None:
+    """Drop the ranges of rejected calls before a start index, all of which have ended."""
     ranges = progress.rejected
-    while ranges.length and ranges.items[position_of(ranges, 0) + 1] <= number:
+    while ranges.length and ranges.items[position_of(ranges, 0) + 1] <= start_index:
         pop_item(ranges)
 
 
 def probe_of(progress: Progress, call: int) -> int:
-    """Which probe of this epoch a call is, from 1; 0 if it is none."""
+    """Which probe of this epoch a call is, from 1; 0 if it is none. It is given by start index."""
     probes = progress.probes
     index = first_index(probes, 0, call)
     if index == probes.length or probes.items[position_of(probes, index)] != call:
@@ -166,18 +169,18 @@ def probe_of(progress: Progress, call: int) -> int:
     return index + 1
 
 
-def reject_until(progress: Progress, number: int) -> None:
-    """Reject the calls from the next one up to ``number``."""
+def reject_until(progress: Progress, start_index: int) -> None:
+    """Reject the calls from the next start up to one before ``start_index``."""
     ranges = progress.rejected
-    if ranges.length and ranges.items[last_position(ranges) + 1] == progress.number:
-        ranges.items[last_position(ranges) + 1] = number
-    elif number > progress.number:
+    if ranges.length and ranges.items[last_position(ranges) + 1] == progress.next_start:
+        ranges.items[last_position(ranges) + 1] = start_index
+    elif start_index > progress.next_start:
         position = push_item(ranges)
-        ranges.items[position] = progress.number
-        ranges.items[position + 1] = number
-    progress.number = number
+        ranges.items[position] = progress.next_start
+        ranges.items[position + 1] = start_index
+    progress.next_start = start_index
 
 
-def started_before(calls: CallColumns, place: int) -> int:
-    """How many calls have started before the one at ``place`` ends."""
-    return first_from(calls.ended_before, place + 1, calls.size, place + 1)
+def started_before(calls: CallColumns, end_index: int) -> int:
+    """How many calls have started before the one with this end index ends."""
+    return first_from(calls.ended_before, end_index + 1, calls.size, end_index + 1)

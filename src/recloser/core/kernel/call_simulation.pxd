@@ -22,15 +22,15 @@ cdef int _BLOCK, _FEW
 
 
 cpdef int simulate(State state, Progress progress) except -99
-@cython.locals(calls=CallColumns, place="long long", took="long long", probe="long long", kind="int", rule="int")
+@cython.locals(calls=CallColumns, end_index="long long", took="long long", probe="long long", kind="int", rule="int")
 cpdef int suppose(State state, Progress progress, bint failed, bint slow) except -99
-@cython.locals(calls=CallColumns, place="long long", stop="long long")
+@cython.locals(calls=CallColumns, end_index="long long", stop="long long")
 cdef int _simulate_closed(State state, Progress progress) except -99
-@cython.locals(calls=CallColumns, place="long long", stop="long long")
+@cython.locals(calls=CallColumns, end_index="long long", stop="long long")
 cdef long long _end_of_stretch(Progress progress) noexcept
-@cython.locals(calls=CallColumns, place="long long", rows=Rows)
+@cython.locals(calls=CallColumns, end_index="long long", rows=Rows)
 cdef Rows _rows_of(Progress progress, long long stop)
-@cython.locals(calls=CallColumns, place="long long", at="long long", took="long long", kind="int")
+@cython.locals(calls=CallColumns, end_index="long long", at="long long", took="long long", kind="int")
 cdef long long _report_singly(State state, Progress progress, long long stop) except -1
 @cython.locals(limits=Thresholds, slow="bint", before="long long", rule="int", is_possible="bint", is_bad="bint", drops_others="bint")
 cdef int _add_to_both(State state, Window lower, Window upper, long long at, bint failed, long long took) except -99
@@ -40,9 +40,9 @@ cdef int _simulate_not_closed(State state, Progress progress) except -99
 cdef bint _is_end_next(Progress progress) noexcept
 @cython.locals(call="long long")
 cdef bint _is_noticed(State state, Progress progress) noexcept
-@cython.locals(calls=CallColumns, number="long long", place="long long")
+@cython.locals(calls=CallColumns, start_index="long long", end_index="long long")
 cdef int _pass_cooldown(State state, Progress progress) except -1
-@cython.locals(calls=CallColumns, number="long long", position="long long", probe="long long")
+@cython.locals(calls=CallColumns, start_index="long long", position="long long", probe="long long")
 cdef int _start(State state, Progress progress) except -99
-@cython.locals(calls=CallColumns, window=Window, place="long long", call="long long", probe="long long", took="long long", kind="int", can_be_slow="bint")
+@cython.locals(calls=CallColumns, window=Window, end_index="long long", call="long long", probe="long long", took="long long", kind="int", can_be_slow="bint")
 cdef int _end(State state, Progress progress) except -99

@@ -78,8 +78,8 @@ def simulate(state: State, progress: Progress) -> int:
     """
     if progress.epoch != state.epoch:
         progress.epoch = state.epoch
-        progress.since = progress.number
-        progress.before = progress.number - progress.place
+        progress.since = progress.next_start
+        progress.before = progress.next_start - progress.next_end
         progress.probes.clear()
         progress.lower = None
         progress.upper = None
@@ -103,46 +103,46 @@ def suppose(state: State, progress: Progress, failed: bool, slow: bool) -> int:
         The rule that fires then, ``NO_RULE`` or ``ASKS_WINDOW``.
     """
     calls = progress.calls
-    place = progress.place
+    end_index = progress.next_end
     kind = FAILED if failed else SUCCEEDED
-    progress.at = calls.ends[place]
-    progress.place = place + 1
+    progress.at = calls.ends[end_index]
+    progress.next_end = end_index + 1
     if state.where == HALF_OPEN:
         took = NEVER if slow else 0
-        probe = probe_of(progress, calls.by_end[place])
-        return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+        probe = probe_of(progress, calls.by_end[end_index])
+        return step(state, kind, end_index, progress.at, took, state.epoch, probe, 1)
     if progress.lower is None and state.window is not None:
         progress.lower = state.window
         progress.upper = state.window.copy()
         state.window = None
-    rule = step_closed(state, None, kind, place, progress.at, 0, 1)
+    rule = step_closed(state, None, kind, end_index, progress.at, 0, 1)
     if rule == NO_RULE and progress.lower is not None and progress.upper is not None:
-        rule = add_outcomes(progress.lower, place, progress.at, 1, False, False)
-        if add_outcomes(progress.upper, place, progress.at, 1, True, True) and not rule:
+        rule = add_outcomes(progress.lower, end_index, progress.at, 1, False, False)
+        if add_outcomes(progress.upper, end_index, progress.at, 1, True, True) and not rule:
             rule = ASKS_WINDOW
     if rule:
-        progress.number = started_before(calls, place)
+        progress.next_start = started_before(calls, end_index)
     return rule
 
 
 def _simulate_closed(state: State, progress: Progress) -> int:
     calls = progress.calls
-    while progress.place < calls.size:
+    while progress.next_end < calls.size:
         stop = _end_of_stretch(progress)
-        place = progress.place
-        if place == stop:
+        end_index = progress.next_end
+        if end_index == stop:
             continue
         if progress.lower is not None or state.is_disabled:
-            place = _report_singly(state, progress, stop)
+            end_index = _report_singly(state, progress, stop)
         else:
-            place += run_closed(state, _rows_of(progress, stop), 0, stop - place)
-        progress.place = place
+            end_index += run_closed(state, _rows_of(progress, stop), 0, stop - end_index)
+        progress.next_end = end_index
         if state.fired:
-            progress.at = calls.ends[place]
-            progress.number = started_before(calls, place)
-            progress.place = place + 1
+            progress.at = calls.ends[end_index]
+            progress.next_start = started_before(calls, end_index)
+            progress.next_end = end_index + 1
             return state.fired
-        if place < stop and calls.outcomes[place] == UNKNOWN:
+        if end_index < stop and calls.outcomes[end_index] == UNKNOWN:
             if state.rules.failure_threshold:
                 # Release the rows: many copies of the progress may wait for answers.
                 progress.rows = None
@@ -151,45 +151,45 @@ def _simulate_closed(state: State, progress: Progress) -> int:
             state.fired = suppose(state, progress, False, False)
             if state.fired:
                 return state.fired
-    progress.number = calls.size
+    progress.next_start = calls.size
     return NO_RULE
 
 
 def _end_of_stretch(progress: Progress) -> int:
-    """The place up to which the next ends are all of calls of this epoch.
+    """The end index up to which the next ends are all of calls of this epoch.
 
     The ends of calls that started before this epoch are passed first: those calls were rejected, or
     their outcomes are stale.
     """
     calls = progress.calls
-    place = progress.place
-    stop = min(calls.size, place + max(_FEW, min(_BLOCK, 2 * progress.dated)))
+    end_index = progress.next_end
+    stop = min(calls.size, end_index + max(_FEW, min(_BLOCK, 2 * progress.dated)))
     if progress.before == 0:
         return stop
-    while place < stop and calls.by_end[place] < progress.since:
-        place += 1
-    progress.before -= place - progress.place
-    progress.place = place
-    while place < stop and calls.by_end[place] >= progress.since:
-        place += 1
-    return place
+    while end_index < stop and calls.by_end[end_index] < progress.since:
+        end_index += 1
+    progress.before -= end_index - progress.next_end
+    progress.next_end = end_index
+    while end_index < stop and calls.by_end[end_index] >= progress.since:
+        end_index += 1
+    return end_index
 
 
 def _rows_of(progress: Progress, stop: int) -> Rows:
     """The ends from the next one up to ``stop``, as rows of this epoch."""
     calls = progress.calls
-    place = progress.place
+    end_index = progress.next_end
     rows = progress.rows
     if rows is None:
         progress.epochs = memoryview(array("q", (0,)) * _BLOCK)
         rows = Rows(b"", _NUMBERS, _ZEROS, _ZEROS, progress.epochs, _ZEROS, _ONES)
         progress.rows = rows
-    while progress.dated < stop - place:
+    while progress.dated < stop - end_index:
         progress.epochs[progress.dated] = progress.epoch
         progress.dated += 1
-    rows.kind = calls.outcomes[place:stop]
-    rows.at = calls.ends[place:stop]
-    rows.took = calls.tooks[place:stop]
+    rows.kind = calls.outcomes[end_index:stop]
+    rows.at = calls.ends[end_index:stop]
+    rows.took = calls.tooks[end_index:stop]
     return rows
 
 
@@ -197,21 +197,21 @@ def _report_singly(state: State, progress: Progress, stop: int) -> int:
     """Report the next outcomes, which are of this epoch, one by one.
 
     Returns:
-        The place up to ``stop`` at which a rule fires or an outcome is unknown, or from which on
+        The end index up to ``stop`` at which a rule fires or an outcome is unknown, or from which on
         the window holds no unknown outcome.
     """
     calls = progress.calls
-    for place in range(progress.place, stop):
-        kind = calls.outcomes[place]
-        at = calls.ends[place]
-        took = calls.tooks[place]
+    for end_index in range(progress.next_end, stop):
+        kind = calls.outcomes[end_index]
+        at = calls.ends[end_index]
+        took = calls.tooks[end_index]
         if state.is_disabled:
             if kind != UNKNOWN:
-                step(state, kind, place, at, took, state.epoch, 0, 1)
+                step(state, kind, end_index, at, took, state.epoch, 0, 1)
             continue
         if kind == UNKNOWN:
-            return place
-        state.fired = step_closed(state, None, kind, place, at, took, 1)
+            return end_index
+        state.fired = step_closed(state, None, kind, end_index, at, took, 1)
         if state.fired == NO_RULE and kind != IGNORED:
             state.fired = _add_to_both(
                 state, progress.lower, progress.upper, at, kind == FAILED, took
@@ -220,9 +220,9 @@ def _report_singly(state: State, progress: Progress, stop: int) -> int:
                 progress.lower = None
                 progress.upper = None
         if state.fired:
-            return place
+            return end_index
         if progress.lower is None:
-            return place + 1
+            return end_index + 1
     return stop
 
 
@@ -266,20 +266,20 @@ def _simulate_not_closed(state: State, progress: Progress) -> int:
     while True:
         if state.where == OPEN:
             _pass_cooldown(state, progress)
-        if progress.place == calls.size and progress.number == calls.size:
+        if progress.next_end == calls.size and progress.next_start == calls.size:
             return NO_RULE
         is_end = _is_end_next(progress)
         if is_end:
-            progress.at = calls.ends[progress.place]
+            progress.at = calls.ends[progress.next_end]
             if not _is_noticed(state, progress):
-                progress.place += 1
+                progress.next_end += 1
                 continue
         else:
-            progress.at = calls.starts[progress.number]
+            progress.at = calls.starts[progress.next_start]
         if progress.at >= state.deadline:
             state.fired = IS_DUE
             if not progress.is_shared:
-                state.fired = advance(state, progress.place, progress.at)
+                state.fired = advance(state, progress.next_end, progress.at)
             if state.fired:
                 return state.fired
         state.fired = _end(state, progress) if is_end else _start(state, progress)
@@ -290,14 +290,17 @@ def _simulate_not_closed(state: State, progress: Progress) -> int:
 def _is_end_next(progress: Progress) -> bool:
     """Whether the next end comes before the next start; there must be one of either."""
     calls = progress.calls
-    if progress.number == calls.size:
+    if progress.next_start == calls.size:
         return True
-    return progress.place < calls.size and progress.place < calls.ended_before[progress.number]
+    return (
+        progress.next_end < calls.size
+        and progress.next_end < calls.ended_before[progress.next_start]
+    )
 
 
 def _is_noticed(state: State, progress: Progress) -> bool:
     """Whether the next end can change anything: a probe's, or one that finds a deadline passed."""
-    call = progress.calls.by_end[progress.place]
+    call = progress.calls.by_end[progress.next_end]
     if call < progress.since and progress.at < state.deadline:
         return False
     return is_let_through(progress, call)
@@ -306,52 +309,52 @@ def _is_noticed(state: State, progress: Progress) -> bool:
 def _pass_cooldown(state: State, progress: Progress) -> None:
     """Go on to the first start and the first end that find the cooldown over."""
     calls = progress.calls
-    number = first_from(calls.starts, progress.number, calls.size, state.deadline)
-    place = first_from(calls.ends, progress.place, calls.size, state.deadline)
-    if number < calls.size:
-        place = min(place, calls.ended_before[number])
-    reject_until(progress, number)
-    progress.place = place
+    start_index = first_from(calls.starts, progress.next_start, calls.size, state.deadline)
+    end_index = first_from(calls.ends, progress.next_end, calls.size, state.deadline)
+    if start_index < calls.size:
+        end_index = min(end_index, calls.ended_before[start_index])
+    reject_until(progress, start_index)
+    progress.next_end = end_index
 
 
 def _start(state: State, progress: Progress) -> int:
     """Ask the breaker about the next call; nothing must be due."""
     calls = progress.calls
-    number = progress.number
+    start_index = progress.next_start
     if decide(state) == PROBE:
         probe = state.probes_admitted + 1
-        step(state, ADMITTED, number, progress.at, 0, state.epoch, probe, 1)
+        step(state, ADMITTED, start_index, progress.at, 0, state.epoch, probe, 1)
         position = push_item(progress.probes)
-        progress.probes.items[position] = number
-        progress.number = number + 1
+        progress.probes.items[position] = start_index
+        progress.next_start = start_index + 1
     else:
         # The breaker answers every start alike until the next end or the deadline.
-        number += 1
+        start_index += 1
         while (
-            number < calls.size
-            and calls.ended_before[number] <= progress.place
-            and calls.starts[number] < state.deadline
+            start_index < calls.size
+            and calls.ended_before[start_index] <= progress.next_end
+            and calls.starts[start_index] < state.deadline
         ):
-            number += 1
-        reject_until(progress, number)
+            start_index += 1
+        reject_until(progress, start_index)
     return NO_RULE
 
 
 def _end(state: State, progress: Progress) -> int:
     """Report the end of the next call, which was let through; nothing must be due."""
     calls = progress.calls
-    place = progress.place
-    call = calls.by_end[place]
-    kind = calls.outcomes[place]
+    end_index = progress.next_end
+    call = calls.by_end[end_index]
+    kind = calls.outcomes[end_index]
     if call >= progress.since:
         probe = probe_of(progress, call)
         if kind != UNKNOWN:
-            progress.place += 1
-            took = calls.tooks[place]
-            return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+            progress.next_end += 1
+            took = calls.tooks[end_index]
+            return step(state, kind, end_index, progress.at, took, state.epoch, probe, 1)
         if probe_index(state, probe) >= 0:
             window = state.probe_window
             can_be_slow = window is not None and window.thresholds.slow_den != 0
             return ASKS_ALL if can_be_slow else ASKS_OUTCOME
-    progress.place += 1
+    progress.next_end += 1
     return NO_RULE

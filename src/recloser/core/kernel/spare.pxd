@@ -9,5 +9,5 @@ from recloser.core.kernel.window cimport Window
 
 
 @cython.locals(spare="long long", calls="long long", most="long long", window=Window, limits=Thresholds)
-cpdef long long to_spare(State state, bint is_for_ever) except? -2
+cpdef long long spare_calls(State state, bint is_for_ever) except? -2
 cdef long long _most_below(long long num, long long den, long long calls) noexcept

@@ -17,7 +17,7 @@ if not cython.compiled:  # compiled code has these as C, from the .pxd files
     from recloser.core.kernel.codes import CLOSED, FITS
 
 
-def to_spare(state: State, is_for_ever: bool) -> int:
+def spare_calls(state: State, is_for_ever: bool) -> int:
     """How many calls that fail or are slow can come without any rule firing.
 
     Any number of other calls may come before, between and after them.

@@ -19,9 +19,9 @@ from recloser.core.events import (
     LogOpened,
     StateChanged,
 )
-from recloser.core.fold import Forms, apply, edges_of, impossible, pass_deadlines
-from recloser.core.log_fold import state_begun_by
-from recloser.core.state import BreakerState, is_dumped_as, parted_fields, restore
+from recloser.core.fold import Forms, apply, edges_of, impossible, take_due_edges
+from recloser.core.log_fold import initial_state
+from recloser.core.state import BreakerState, differing_fields, is_dumped_as, restore
 from recloser.errors import FoldError
 from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import LEAN_CAUSE, as_lean, full, is_lean, lean
@@ -193,7 +193,7 @@ class BreakerFold:
                 if whole is None:
                     continue
                 event = whole
-            self._state = state_begun_by(event)
+            self._state = initial_state(event)
             self._next = bisect_left(self._clock_events.seqs, event.seq)
             return row + 1 if event.kind == "checkpoint" else row
         return rows.stop
@@ -271,7 +271,7 @@ class BreakerFold:
         whole = self._parts.joined(event)
         if whole is None or is_dumped_as(state, whole.state):
             return None
-        return whole if parted_fields(state, restore(whole)) else None
+        return whole if differing_fields(state, restore(whole)) else None
 
     def _next_due(self) -> int:
         """Return the index of the clock event that moves the breaker next.
@@ -297,7 +297,7 @@ class BreakerFold:
         # A tick moves breakers in the order of their deadlines, an opening in the order of names.
         if event.kind == "clock_ticked":
             due = state.deadline
-            edges = pass_deadlines(state, event, _LEAN)
+            edges = take_due_edges(state, event, _LEAN)
         else:
             due = 0
             edges = list(map(as_lean, apply(state, event)))

@@ -40,7 +40,7 @@ def at_a_state(kernel, config, history):
 def test_no_rule_fires_while_there_are_some_to_spare(config, history, future):
     for kernel in kernels():
         driven = at_a_state(kernel, config, history)
-        spare = kernel.to_spare(driven.state, True)
+        spare = kernel.spare_calls(driven.state, True)
         assume(spare >= 0)
         for kind, ms in future:
             spare -= kind in BAD
@@ -54,8 +54,8 @@ def test_within_a_second_of_a_window_there_may_be_more(config, history, future):
     for kernel in kernels():
         driven = at_a_state(kernel, config, history)
         window = driven.state.window
-        spare, until = kernel.to_spare(driven.state, False), kernel.NEVER
-        assert spare >= kernel.to_spare(driven.state, True)
+        spare, until = kernel.spare_calls(driven.state, False), kernel.NEVER
+        assert spare >= kernel.spare_calls(driven.state, True)
         if window is not None and window.thresholds.is_timed:
             until = kernel.keeps_until(window)
         for kind, ms in future:
@@ -72,6 +72,6 @@ def test_of_failures_in_a_row_one_too_many_opens_it(threshold, before):
     config = CircuitBreakerConfig(failure_threshold=threshold)
     for kernel in kernels():
         driven = at_a_state(kernel, config, [("failure", 1)] * before)
-        spare = kernel.to_spare(driven.state, True)
+        spare = kernel.spare_calls(driven.state, True)
         assert [driven.call("failure") for _ in range(spare + 1)] == [*[False] * spare, True]
         assert driven.at < SECOND
