@@ -81,7 +81,7 @@ def test_seconds_of_any_number_type_become_exact_numbers(given, exact):
         timedelta(seconds=-1), 10**400, Decimal("1e400"), 1j, [], object(),
     ],
 )  # fmt: skip
-def test_what_is_no_number_of_seconds_is_refused(given):
+def test_object_that_is_no_number_of_seconds_is_refused(given):
     with pytest.raises(ConfigError, match="^recovery_timeout_seconds must be a number of seconds"):
         CircuitBreakerConfig(recovery_timeout_seconds=given)
 
@@ -109,7 +109,7 @@ def test_counts_of_any_integer_type_become_exact_integers(given):
 
 
 @pytest.mark.parametrize("given", [True, np.True_, 3.0, np.float64(3), "3", 10**30, Decimal(3)])
-def test_what_is_no_count_is_refused(given):
+def test_object_that_is_no_count_is_refused(given):
     with pytest.raises(ConfigError, match="^failure_threshold must be "):
         CircuitBreakerConfig(failure_threshold=given)
 
@@ -130,7 +130,7 @@ def test_rates_of_any_number_type_become_exact_numbers(given, exact):
 
 
 @pytest.mark.parametrize("given", [True, 50, np.float64("nan"), Decimal("nan"), "0.5", 10**400])
-def test_what_is_no_rate_is_refused(given):
+def test_object_that_is_no_rate_is_refused(given):
     with pytest.raises(ConfigError, match="^failure_rate must be a rate"):
         CountWindow(10, failure_rate=given)
 
@@ -199,7 +199,7 @@ def test_path_in_place_of_a_log_names_what_to_write(log):
 
 
 @pytest.mark.parametrize("log", [EventLog, 7, {"path": "logs/x"}])
-def test_what_is_no_log_is_refused(log):
+def test_object_that_is_no_log_is_refused(log):
     with pytest.raises(ConfigError, match="log must be an EventLog, a RedisLog or a MemoryLog"):
         CircuitBreaker("b", log=log)
 
@@ -215,7 +215,7 @@ def test_breaker_takes_a_mapping_of_settings(mapping):
 @pytest.mark.parametrize(
     "config", [7, "failure_threshold=3", [("failure_threshold", 3)], MemoryLog()]
 )
-def test_what_is_no_configuration_is_refused(config):
+def test_object_that_is_no_configuration_is_refused(config):
     with pytest.raises(ConfigError, match="config must be "):
         CircuitBreaker("b", config)
 
@@ -278,7 +278,7 @@ def test_log_refuses_a_bad_argument_by_its_name_and_makes_no_folder(tmp_path, ar
 
 
 @pytest.mark.parametrize("path", ["", None, 7, b"logs", "a\0b"])
-def test_log_refuses_what_is_no_path(path):
+def test_log_refuses_an_object_that_is_no_path(path):
     with pytest.raises(ConfigError, match="^path must be the path of a folder, not "):
         EventLog(path)
 

@@ -92,7 +92,7 @@ def test_nested_blocks_of_one_function_report_their_own(breaker, log, clock):
     assert ends(log) == [("failed", 0), ("succeeded", 1), ("succeeded", 2)]
 
 
-def test_blocks_of_two_breakers_in_one_function_are_told_apart(breaker, log, clock):
+def test_blocks_of_two_breakers_in_one_function_report_to_their_own_breaker(breaker, log, clock):
     other = CircuitBreaker("other", log=log)
     with breaker as ours, other as theirs:
         assert (ours.breaker, theirs.breaker) == ("b", "other")
@@ -299,7 +299,7 @@ def test_block_that_was_never_entered_can_not_be_left(breaker):
         breaker.__exit__(None, None, None)
 
 
-def test_refused_block_leaves_nothing_behind(breaker):
+def test_rejected_block_leaves_no_permit(breaker):
     breaker.force_open()
     for _ in range(10):
         with pytest.raises(CircuitOpenError), breaker:
@@ -501,7 +501,7 @@ def test_stack_made_by_pop_all_reports_the_block_of_the_first(breaker):
     assert second.spent
 
 
-def test_one_of_unknown_blocks_that_is_left_is_the_stale_one_rather_than_the_probe(breaker, clock):
+def test_of_unknown_blocks_the_stale_one_is_left_and_not_the_probe(breaker, clock):
     def set_up():
         return breaker.__enter__()
 
@@ -526,8 +526,8 @@ def test_abandoned_blocks_of_objects_are_not_kept(breaker):
             contextlib.ExitStack().enter_context(breaker)
         return len(nesting._held.get())
 
-    assert contextvars.Context().run(abandon) <= 2 * blocks._MOST_ABANDONED
-    assert len(blocks._abandoned) <= blocks._MOST_ABANDONED
+    assert contextvars.Context().run(abandon) <= 2 * blocks._MAX_ABANDONED
+    assert len(blocks._abandoned) <= blocks._MAX_ABANDONED
 
 
 def test_block_whose_object_is_gone_can_be_left_by_another(breaker):

@@ -51,7 +51,7 @@ def test_a_closed_breaker_allows(breaker):
     )
 
 
-def test_an_open_breaker_refuses_and_says_for_how_long(breaker, clock, log):
+def test_open_breaker_rejects_with_retry_after(breaker, clock, log):
     fail(breaker, 3)
     clock.advance(seconds=12.5)
     decision = breaker.before_call()
@@ -65,7 +65,7 @@ def test_an_open_breaker_refuses_and_says_for_how_long(breaker, clock, log):
     assert last(log, CallRejected).retry_after == 17_500_000_000
 
 
-def test_a_half_open_breaker_allows_probes_and_refuses_the_rest(breaker, clock):
+def test_half_open_breaker_admits_probes_and_rejects_other_calls(breaker, clock):
     fail(breaker, 3)
     clock.advance(seconds=30)
     assert breaker.before_call().reason is Reason.PROBE
@@ -75,7 +75,7 @@ def test_a_half_open_breaker_allows_probes_and_refuses_the_rest(breaker, clock):
     assert refused.state is CircuitBreakerState.HALF_OPEN
 
 
-def test_a_forced_open_breaker_refuses_and_does_not_know_for_how_long(breaker, clock, log):
+def test_forced_open_breaker_rejects_without_retry_after(breaker, clock, log):
     breaker.force_open(actor="ann", reason="maintenance")
     clock.advance(seconds=10**6)
     decision = breaker.before_call()
@@ -171,7 +171,7 @@ def test_without_any_permit_there_is_nothing_to_report(breaker):
         breaker.after_success()
 
 
-def test_a_refused_call_leaves_no_permit(breaker):
+def test_rejected_call_leaves_no_permit(breaker):
     fail(breaker, 3)
     assert breaker.before_call().permit is None
     with pytest.raises(PermitError):
@@ -187,7 +187,7 @@ def test_a_permit_is_reported_once(breaker, log):
     assert len(log) == count
 
 
-def test_a_permit_of_another_breaker_is_refused(breaker, log):
+def test_permit_of_another_breaker_is_refused(breaker, log):
     permit = CircuitBreaker("other", log=log).before_call().permit
     with pytest.raises(PermitError, match="not given by this breaker, 'b'"):
         breaker.after_success(permit)
@@ -201,7 +201,7 @@ def test_contexts_do_not_see_each_others_permits(breaker):
 
 
 def test_tasks_report_their_own_permits(breaker, clock, log):
-    """Two calls that overlap are told apart without a permit being passed."""
+    """Two overlapping calls report their own permits although none is passed."""
 
     async def call(started, proceed):
         breaker.before_call()
@@ -260,7 +260,7 @@ def test_call_ignores_what_is_no_failure_of_the_dependency(breaker, log):
     assert last(log, CallIgnored).error == "KeyboardInterrupt"
 
 
-def test_call_raises_when_refused_and_does_not_call(breaker):
+def test_call_raises_when_rejected_and_does_not_call(breaker):
     fail(breaker, 3)
     with pytest.raises(
         CircuitOpenError, match=r"'b' refused the call: cooldown_active; .* 30.000 s"
@@ -401,7 +401,7 @@ def test_report_with_something_that_is_no_permit_says_what_to_pass(breaker, log,
     "copied", [copy.copy, copy.deepcopy, pickle.dumps, lambda given: copy.deepcopy({"it": [given]})]
 )
 @pytest.mark.parametrize("what", ["breaker", "registry", "log", "file"])
-def test_what_belongs_to_one_process_can_not_be_copied(breaker, log, copied, what, tmp_path):
+def test_objects_of_one_process_can_not_be_copied(breaker, log, copied, what, tmp_path):
     with EventLog(tmp_path / "log") as file:
         given = {"breaker": breaker, "registry": Breakers(), "log": log, "file": file}[what]
         with pytest.raises(TypeError, match="make it in each process"):

@@ -13,47 +13,47 @@ from recloser.live.call_tokens import OutcomeToken
 
 
 @pytest.fixture
-def leave():
+def token():
     return CircuitBreaker("b", log=MemoryLog()).fast_path.admit_token
 
 
-def outcome_tokens(leave, number):
-    return [OutcomeToken(leave, 1, str(each)) for each in range(number)]
+def outcome_tokens(token, number):
+    return [OutcomeToken(token, 1, str(each)) for each in range(number)]
 
 
 def columns(call_buffer):
-    ats, tooks, codes, passes = call_buffer.columns()
-    return list(ats), list(tooks), [passes[code] for code in codes]
+    ats, tooks, codes, tokens = call_buffer.columns()
+    return list(ats), list(tooks), [tokens[code] for code in codes]
 
 
-def test_calls_are_copied_in_their_order(leave):
+def test_calls_are_copied_in_their_order(token):
     call_buffer = CallBuffer()
-    call_buffer.record(10, 1, leave)
-    call_buffer.record(20, 2, leave)
-    assert columns(call_buffer) == ([10, 20], [1, 2], [leave, leave])
+    call_buffer.record(10, 1, token)
+    call_buffer.record(20, 2, token)
+    assert columns(call_buffer) == ([10, 20], [1, 2], [token, token])
     assert len(call_buffer) == 2
 
 
-def test_what_is_dropped_are_the_first(leave):
+def test_del_removes_the_first_calls_of_the_buffer(token):
     call_buffer = CallBuffer()
     for number in range(200):
-        call_buffer.record(number, 2 * number, leave)
+        call_buffer.record(number, 2 * number, token)
     del call_buffer[:150]
-    call_buffer.record(200, 400, leave)
+    call_buffer.record(200, 400, token)
     assert columns(call_buffer)[:2] == (list(range(150, 201)), list(range(300, 402, 2)))
     del call_buffer[:51]
     assert columns(call_buffer) == ([], [], [])
 
 
-def test_it_says_when_more_wait_than_may(leave):
+def test_record_returns_whether_the_limit_is_exceeded(token):
     call_buffer = CallBuffer(2)
-    assert [call_buffer.record(10, 1, leave) for _ in range(3)] == [False, False, True]
+    assert [call_buffer.record(10, 1, token) for _ in range(3)] == [False, False, True]
     call_buffer.limit = 4
-    assert not call_buffer.record(10, 1, leave)
+    assert not call_buffer.record(10, 1, token)
 
 
-def test_a_copy_ends_where_it_has_more_passes_than_a_byte_can_tell_apart(leave):
-    many = outcome_tokens(leave, 300)
+def test_copy_of_the_call_buffer_has_at_most_256_tokens(token):
+    many = outcome_tokens(token, 300)
     call_buffer = CallBuffer()
     for number, ending in enumerate(many):
         call_buffer.record(number, 0, ending)
@@ -62,30 +62,30 @@ def test_a_copy_ends_where_it_has_more_passes_than_a_byte_can_tell_apart(leave):
     assert columns(call_buffer) == (list(range(256, 300)), [0] * 44, many[256:])
 
 
-def test_what_leaves_may_record_as_it_goes(leave):
+def test_token_that_is_freed_may_record_a_call(token):
     """A pass that nobody else holds runs what waits for its end."""
     call_buffer = CallBuffer()
 
     def record():
-        call_buffer.record(99, 9, leave)
+        call_buffer.record(99, 9, token)
 
-    ending = OutcomeToken(leave, 1, "E")
+    ending = OutcomeToken(token, 1, "E")
     weakref.finalize(ending, record)
     call_buffer.record(1, 0, ending)
-    call_buffer.record(2, 0, leave)
+    call_buffer.record(2, 0, token)
     del ending
     del call_buffer[:1]
     gc.collect()
-    assert columns(call_buffer) == ([2, 99], [0, 9], [leave, leave])
+    assert columns(call_buffer) == ([2, 99], [0, 9], [token, token])
 
 
-def test_no_thread_splits_a_call_of_another(leave):
+def test_no_thread_splits_a_call_of_another(token):
     """Each thread puts in calls of its own time only, so a torn one would hold two."""
     call_buffer, taken = CallBuffer(), []
 
     def put(at):
         for _ in range(20_000):
-            call_buffer.record(at, at, leave)
+            call_buffer.record(at, at, token)
 
     threads = [threading.Thread(target=put, args=(at,)) for at in range(1, 5)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""What an exception or a result says about the dependency."""
+"""Classification of exceptions and results as successes, failures or ignored calls."""
 
 import asyncio
 import gc
@@ -60,7 +60,7 @@ def broken(_):
         ({"ignore": [broken]}, OSError(), FAILED),
     ],
 )
-def test_what_is_ignored_goes_first_then_what_is_recorded(settings, error, outcome):
+def test_ignore_is_asked_before_record(settings, error, outcome):
     assert outcome_of_error(CircuitBreakerConfig(**settings), error) is outcome
 
 
@@ -116,7 +116,7 @@ def test_a_configuration_tells_the_log_the_names_of_what_it_can_not_hold(tmp_pat
         ({"failure_result": 503}, "failure_result must be a predicate, not 503"),
     ],
 )
-def test_what_can_not_classify_is_refused(settings, message):
+def test_object_that_can_not_classify_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         CircuitBreakerConfig(**settings)
 
@@ -142,7 +142,7 @@ def refusal():
     ],
 )
 @pytest.mark.parametrize("is_grouped", [False, True])
-def test_refusal_of_another_breaker_is_ignored_unless_recorded_by_name(
+def test_rejection_of_another_breaker_is_ignored_unless_recorded_by_name(
     settings, outcome, is_grouped
 ):
     error = ExceptionGroup("several", [refusal()]) if is_grouped else refusal()
@@ -509,7 +509,7 @@ class OfAnotherMetaclassError(Exception, metaclass=Asking):
         *(GeneratorExit, StopIteration),
     ],
 )
-def test_what_the_type_of_an_error_says_is_what_the_error_says(settings, error):
+def test_outcome_of_type_equals_outcome_of_error(settings, error):
     config = CircuitBreakerConfig(**settings)
     assert outcome_of_type(config, error) is outcome_of_error(config, error())
 
@@ -525,5 +525,5 @@ def test_what_the_type_of_an_error_says_is_what_the_error_says(settings, error):
         ({"ignore": (OfAnotherMetaclassError,)}, KeyError),
     ],
 )
-def test_an_error_whose_type_does_not_say_it_all_has_to_be_asked(settings, error):
+def test_outcome_of_type_is_none_when_the_type_is_not_enough(settings, error):
     assert outcome_of_type(CircuitBreakerConfig(**settings), error) is None

@@ -1,4 +1,4 @@
-"""Runs: calls that are but counted, and yet every state and edge is as if each were written."""
+"""Calls that are only counted: states and edges are as if each had an event of its own."""
 
 import contextlib
 import gc
@@ -40,7 +40,7 @@ def log(clock):
 
 
 def calls_in(log, breaker="b"):
-    """What the log has of calls: kind without its first word, time in ms, and count."""
+    """The calls in a log: kind without its first word, time in ms, and count."""
     return [
         (event.kind[5:], event.at // 10**6, getattr(event, "count", 1))
         for event in log
@@ -80,7 +80,7 @@ def test_the_successes_of_a_second_are_one_event(log, clock):
     ]
 
 
-def test_once_the_first_of_a_second_is_folded_the_others_are_but_counted(log):
+def test_later_successes_of_a_second_are_only_counted(log):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
     with held_by_this_thread(breaker):
@@ -113,7 +113,7 @@ def test_a_run_ends_before_anything_else_happens_to_its_breaker(log, clock):
     assert replay(log).snapshots["b"] == breaker.snapshot()
 
 
-def test_what_happens_to_other_breakers_ends_no_run(log):
+def test_events_of_other_breakers_do_not_end_counting(log):
     breaker, other = CircuitBreaker("b", log=log), CircuitBreaker("other", log=log)
     for _ in range(3):
         breaker.call(work)
@@ -155,7 +155,7 @@ def test_slow_calls_and_failures_are_written_one_by_one_and_with_what_they_took(
 
 
 @pytest.mark.parametrize("detail", ["full", "runs"])
-def test_what_was_protected_goes_by_the_settings_that_its_breaker_has_now(clock, detail):
+def test_protected_function_follows_the_breakers_current_settings(clock, detail):
     log = MemoryLog(clock=clock, detail=detail)
     wait = CircuitBreaker("b", log=log)(lambda seconds: clock.advance(seconds=seconds))
     for _ in range(4):
@@ -229,14 +229,14 @@ def test_a_run_is_of_the_second_of_its_calls_however_long_nothing_was_recorded(
     assert count >= 599
 
 
-def test_what_is_reported_with_permits_is_counted_too(log):
+def test_successes_reported_with_permits_are_counted_too(log):
     breaker = CircuitBreaker("b", log=log)
     for _ in range(10):
         breaker.after_success(breaker.before_call().permit)
     assert calls_in(log) == [("succeeded", 0, 10)]
 
 
-def test_refusals_are_runs_too(log, clock):
+def test_rejections_are_coalesced_too(log, clock):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
     fail(breaker, 5)
@@ -250,7 +250,7 @@ def test_refusals_are_runs_too(log, clock):
     assert breaker.snapshot().totals.rejected == 2400
 
 
-def test_a_success_that_comes_back_to_another_epoch_is_written_by_itself(log, clock):
+def test_success_of_a_past_epoch_has_an_event_of_its_own(log, clock):
     breaker = CircuitBreaker("b", log=log)
     breaker.call(work)
     breaker.call(lambda: fail(breaker, 5))
@@ -259,7 +259,7 @@ def test_a_success_that_comes_back_to_another_epoch_is_written_by_itself(log, cl
     assert replay(log).differences == []
 
 
-def test_a_late_success_stands_behind_the_refusals_that_came_before_it(log):
+def test_stale_success_is_recorded_after_the_rejections_before_it(log):
     breaker = CircuitBreaker("b", log=log)
 
     def outage():
@@ -272,7 +272,7 @@ def test_a_late_success_stands_behind_the_refusals_that_came_before_it(log):
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_who_is_but_counted_lets_no_deadline_of_another_breaker_pass(log, clock, is_first):
+def test_counted_call_does_not_overtake_a_deadline_of_another_breaker(log, clock, is_first):
     """Where every outcome is written such a call would have asked, and a tick had been due."""
     timed = CircuitBreaker("timed", CircuitBreakerConfig(slow_call_seconds=1), log=log)(work)
     config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=0.3)
@@ -289,7 +289,7 @@ def test_who_is_but_counted_lets_no_deadline_of_another_breaker_pass(log, clock,
     assert breaker.current_state().value == "HALF_OPEN"
 
 
-def test_who_looks_at_no_time_is_not_counted_in_a_window(log):
+def test_calls_of_a_breaker_with_a_window_are_not_counted_without_reading_the_clock(log):
     """A breaker that is made again with a window is one with those that were made without."""
     old = CircuitBreaker("b", log=log)
     windowed = CircuitBreakerConfig(window=TimeWindow(2, failure_rate=1))
@@ -298,32 +298,32 @@ def test_who_looks_at_no_time_is_not_counted_in_a_window(log):
     assert not new.fast_path.admit_token.ignores_end_time
 
 
-def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
+def test_call_counted_just_as_its_epoch_ends_is_stale_and_not_lost(log):
     """It had looked at the time, and was about to take its number."""
     breaker = CircuitBreaker("b", log=log)
     breaker.call(work)
     breaker.snapshot()
-    leave = breaker.fast_path.admit_token
+    token = breaker.fast_path.admit_token
     fail(breaker, 5)
-    next(leave.counter)
+    next(token.counter)
     assert breaker.snapshot().totals.stale == 1
-    next(leave.counter)
-    del leave
+    next(token.counter)
+    del token
     gc.collect()
     assert breaker.snapshot().totals.stale == 2
     assert not breaker.fast_path._retired
     assert replay(log).snapshots["b"] == breaker.snapshot()
 
 
-def test_nor_is_it_where_what_ends_first_is_a_run_of_refusals(log, clock):
+def test_late_counted_call_is_stale_when_counted_rejections_end_first(log, clock):
     config = CircuitBreakerConfig(recovery_timeout_seconds=0.2)
     breaker = CircuitBreaker("b", config, log=log)
     breaker.call(work)
     breaker.snapshot()
-    leave = breaker.fast_path.admit_token
+    token = breaker.fast_path.admit_token
     fail(breaker, 5)
-    next(leave.counter)
-    del leave
+    next(token.counter)
+    del token
     assert not breaker.before_call().allowed
     clock.advance(seconds=0.3)
     assert breaker.before_call().allowed
@@ -335,21 +335,21 @@ def counted_late(breaker, clock):
     """A call that is counted when its run has just been written: it had looked at the time."""
     breaker.call(work)
     breaker.snapshot()
-    leave = breaker.fast_path.admit_token
+    token = breaker.fast_path.admit_token
     clock.advance(seconds=1.5)
     breaker._sequencer.fold_buffered()
-    assert leave.count_until_ns == 0
-    next(leave.counter)
+    assert token.count_until_ns == 0
+    next(token.counter)
 
 
-def test_what_is_counted_late_is_there_before_what_happens_next(log, clock):
+def test_call_counted_late_is_recorded_before_the_next_event(log, clock):
     breaker = CircuitBreaker("b", log=log)
     counted_late(breaker, clock)
     fail(breaker)
     assert [kind for kind, _, _ in calls_in(log)] == ["succeeded", "succeeded", "failed"]
 
 
-def test_what_is_counted_late_is_there_for_who_looks(log, clock):
+def test_call_counted_late_is_in_the_snapshot(log, clock):
     breaker = CircuitBreaker("b", log=log)
     counted_late(breaker, clock)
     assert breaker.snapshot().totals.succeeded == 2
@@ -357,7 +357,7 @@ def test_what_is_counted_late_is_there_for_who_looks(log, clock):
     assert len(calls_in(log)) == 4
 
 
-def test_what_is_counted_late_is_in_the_log_that_is_closed(tmp_path, clock):
+def test_call_counted_late_is_in_the_closed_log(tmp_path, clock):
     with EventLog(tmp_path, clock=clock, detail="runs") as log:
         counted_late(CircuitBreaker("b", log=log), clock)
     assert sum(count for _, _, count in calls_in(read_events(tmp_path))) == 2
@@ -378,7 +378,7 @@ def test_a_run_on_disk_is_written_when_its_second_is_over_though_nobody_calls(tm
     assert [count for _, _, count in calls_in(read_events(tmp_path))][-1] == 1
 
 
-def test_closing_writes_what_was_counted_and_counts_no_more(tmp_path, clock):
+def test_closing_records_counted_calls_and_stops_counting(tmp_path, clock):
     with EventLog(tmp_path, detail="runs", clock=clock, on_log_failure="raise") as log:
         breaker = CircuitBreaker("b", log=log)
         for _ in range(1000):
@@ -415,7 +415,7 @@ def works_unless(fails):
 
 
 def hammer(number, breaker, protected):
-    """How the calls of one thread ended, some of which fail, and some of which are reset behind."""
+    """Outcomes of the calls of one thread: some fail, and after some the breaker is reset."""
     chance, ends = random.Random(number), Counter()
     for turn in range(3000):
         try:
@@ -590,7 +590,7 @@ def shown(snapshot):
     )
 
 
-def told(edges, name):
+def described(edges, name):
     return [
         (
             e.at,
@@ -611,12 +611,12 @@ def told(edges, name):
 @given(
     st.fixed_dictionaries({"a": configs(), "b": configs()}), steps, st.sampled_from([None, 1, 0.2])
 )
-def test_the_history_is_that_of_the_log_that_has_every_outcome(configs, steps, tick_seconds):
+def test_coalesced_log_replays_to_the_same_history_as_a_full_log(configs, steps, tick_seconds):
     full, runs = (Driven(detail, configs, steps, tick_seconds) for detail in ("full", "runs"))
     assert runs.answers == full.answers
     assert runs.history.digest == full.history.digest
     for name in configs:
-        assert told(runs.history.edges, name) == told(full.history.edges, name)
+        assert described(runs.history.edges, name) == described(full.history.edges, name)
         assert shown(runs.snapshots[name]) == shown(full.snapshots[name])
         assert runs.history.snapshots[name] == runs.snapshots[name]
     assert runs.history.differences == full.history.differences == []
@@ -633,7 +633,7 @@ def test_the_history_is_that_of_the_log_that_has_every_outcome(configs, steps, t
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_so_it_is_for_long_sequences(seed):
+def test_long_sequences_of_calls_behave_as_with_the_lock(seed):
     chance = random.Random(seed)
     for _ in range(15):
         drawn = {name: drawn_config(chance) for name in "ab"}
@@ -717,7 +717,7 @@ _PLAIN = {"failure_threshold": 1, "half_open_success_threshold": 1}
         ),
     ],
 )
-def test_so_it_is_where_it_once_was_not(a, b, steps):
+def test_sequence_that_once_differed_behaves_as_with_the_lock(a, b, steps):
     outcomes = {"s": "success", "f": "failure", "i": "ignored", "n": "nested"}
     actions = {"q": "ask", "m": "mode", "r": "reset", "c": "set"}
     taken = [

@@ -21,13 +21,13 @@ def refusal(clock, *, forced=False):
     return refused.value
 
 
-def test_refusal_says_when_to_come_back(clock):
+def test_circuit_open_error_shows_retry_after(clock):
     error = refusal(clock)
     assert error.retry_after == error.decision.retry_after == 30
     assert str(error) == "'b' refused the call: cooldown_active; try again in 30.000 s"
 
 
-def test_refusal_for_an_unknown_time_has_no_retry_after(clock):
+def test_rejection_for_an_unknown_time_has_no_retry_after(clock):
     error = refusal(clock, forced=True)
     assert error.retry_after is None
     assert str(error) == "'b' refused the call: forced_open"
@@ -42,7 +42,7 @@ def test_refusal_for_an_unknown_time_has_no_retry_after(clock):
         ((7, "why"), "7", "'7' refused the call"),
     ],
 )
-def test_refusal_made_by_hand_can_be_read_and_pickled(args, name, text):
+def test_circuit_open_error_made_by_hand_can_be_read_and_pickled(args, name, text):
     error = CircuitOpenError(*args)
     for each in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert each.breaker == name
@@ -52,7 +52,7 @@ def test_refusal_made_by_hand_can_be_read_and_pickled(args, name, text):
         assert repr(each)
 
 
-def test_refusal_can_be_pickled(clock):
+def test_circuit_open_error_can_be_pickled(clock):
     """As by a pool of processes that carries it to its parent."""
     error = refusal(clock)
     again = pickle.loads(pickle.dumps(error))

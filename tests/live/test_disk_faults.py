@@ -35,7 +35,7 @@ def recorded(path, kind="call_succeeded"):
 
 
 @pytest.mark.parametrize("write_bytes", [1, appender.WRITE_BYTES])
-def test_whichever_call_to_the_disk_fails_every_event_is_there_or_told_as_lost(
+def test_whichever_disk_call_fails_every_event_is_in_the_log_or_counted_as_lost(
     write_bytes, monkeypatch, capsys
 ):
     """The N-th call fails, for every N until none does, with each of five errors."""
@@ -48,7 +48,9 @@ def test_whichever_call_to_the_disk_fails_every_event_is_there_or_told_as_lost(
         runs += 1
     assert errors == set(ERRORS)
     with capsys.disabled():
-        print(f"\ndisk: {runs} runs with one failed call each, every event found or told as lost")
+        print(
+            f"\ndisk: {runs} runs with one failed call each, every event found or counted as lost"
+        )
 
 
 @pytest.mark.parametrize("durability", ["batch", "sync", "memory"])
@@ -94,7 +96,7 @@ def test_a_full_disk_makes_a_gap_and_the_state_after_it_goes_on(tmp_path, clock,
 
 
 def test_a_failed_sync_is_never_taken_for_success_on_a_later_try(tmp_path, clock):
-    """What was written before it may be gone, so it is told as lost and taken out of the file."""
+    """Earlier writes may be gone too, so they are counted as lost and removed from the file."""
     failing = threading.Event()
     faulty = FaultyDisk(lambda _n, name: errno.EIO if name == "sync" and failing.is_set() else None)
     with faulty.installed(), EventLog(tmp_path, clock=clock, durability="sync") as log:
@@ -110,7 +112,7 @@ def test_a_failed_sync_is_never_taken_for_success_on_a_later_try(tmp_path, clock
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 6
 
 
-def test_a_call_is_told_that_its_event_is_not_safe_where_that_is_asked_for(tmp_path, clock):
+def test_on_log_failure_raise_reports_an_event_that_is_not_safe(tmp_path, clock):
     failing = threading.Event()
     faulty = FaultyDisk(lambda _n, name: errno.EIO if failing.is_set() else None)
     log = EventLog(tmp_path, clock=clock, durability="sync", on_log_failure="raise")
@@ -148,7 +150,7 @@ def test_a_disk_that_stalls_for_two_seconds_holds_no_call_up_and_loses_nothing(t
     assert recorded(tmp_path) == calls
 
 
-def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, monkeypatch):
+def test_full_write_buffer_loses_further_events_and_counts_them(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(write_buffer, "MAX_BUFFERED", 100)
     stall, go_on = threading.Event(), threading.Event()
 
@@ -170,7 +172,7 @@ def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, m
     (gap,) = gaps(tmp_path)
     assert gap.error == "the disk is too slow"
     assert recorded(tmp_path) + gap.lost == 254
-    # At most one full buffer was taken before the disk stalled, and one waits behind it.
+    # At most one full buffer was taken before the disk stalled, and one more waits.
     assert gap.lost >= 50
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 254
 

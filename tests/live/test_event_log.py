@@ -115,7 +115,7 @@ def test_calls_that_end_while_the_log_is_closed_leave_it_whole(path, clock, segm
     assert replay(path).snapshots["b"].totals.failed == 3
 
 
-def test_a_closed_log_raises_where_that_is_asked_for(path, clock):
+def test_closed_log_raises_with_on_log_failure_raise(path, clock):
     with EventLog(path, clock=clock, on_log_failure="raise") as log:
         breaker = CircuitBreaker("b", log=log)
     with pytest.raises(LogError, match=r"payments: the log is closed"):
@@ -184,7 +184,7 @@ def succeed_much(breaker, calls):
         )
 
 
-def test_a_seal_of_a_full_block_waits_for_the_disk_with_those_behind_it(path, clock, monkeypatch):
+def test_seal_of_a_full_block_waits_for_the_next_sync(path, clock, monkeypatch):
     """Under load there are hundreds a second, and what they seal is on disk within that second."""
     with EventLog(path, clock=clock, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", log=log)
@@ -204,9 +204,7 @@ def test_a_seal_of_a_full_block_waits_for_the_disk_with_those_behind_it(path, cl
         monkeypatch.undo()
 
 
-def test_what_a_full_block_has_sealed_goes_to_disk_when_nothing_more_comes(
-    path, clock, monkeypatch
-):
+def test_sealed_block_is_synced_when_no_more_events_come(path, clock, monkeypatch):
     with EventLog(path, clock=clock, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", log=log)
         log.flush()
@@ -258,13 +256,13 @@ def appears(path, kind):
     return False
 
 
-def test_what_is_appended_is_written_without_anyone_asking(path, clock):
+def test_events_are_written_without_a_flush(path, clock):
     with EventLog(path, clock=clock) as log:
         fail(CircuitBreaker("b", log=log))
         assert appears(path, b"call_failed")
 
 
-def test_what_is_left_unsealed_is_sealed_when_nothing_more_comes(path, clock):
+def test_unsealed_events_are_sealed_when_no_more_events_come(path, clock):
     with EventLog(path, clock=clock) as log:
         succeed(CircuitBreaker("b", log=log))
         assert appears(path, b"log_sealed")

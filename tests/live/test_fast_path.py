@@ -1,4 +1,4 @@
-"""The way past the lock: it changes nothing but what a call costs."""
+"""The lock-free fast path: it changes only how long a call takes."""
 
 import contextlib
 import copy
@@ -59,14 +59,14 @@ def test_a_call_of_a_steady_breaker_takes_no_lock(log):
     assert kinds(log)[-2:] == ["call_succeeded", "call_succeeded"]
 
 
-def test_nor_does_it_where_it_is_asked_for_and_reported(log):
+def test_before_call_and_report_of_a_steady_breaker_take_no_lock(log):
     breaker = CircuitBreaker("b", log=log)
     with log_lock_held_elsewhere(breaker):
         decision = breaker.before_call()
         assert (decision.allowed, decision.reason.value) == (True, "closed")
         breaker.after_success(decision.permit)
         breaker.after_success(breaker.before_call().permit, took_ns=7)
-        breaker.settle(breaker.admit())
+        breaker.classify_and_report(breaker.admit())
         with breaker:
             work()
     assert breaker.snapshot().totals.succeeded == 4
@@ -87,16 +87,16 @@ def test_a_permit_taken_past_the_lock_says_when_and_is_for_one_report(log):
     assert [event.took for event in log if event.kind == "call_succeeded"] == [250_000_000]
 
 
-def test_of_two_threads_that_report_a_permit_at_once_one_is_told_so(log):
+def test_one_of_two_threads_that_report_a_permit_at_once_gets_an_error(log):
     """Whichever comes first: it is spent in one step."""
     breaker = CircuitBreaker("b", log=log)
-    told = []
+    raised = []
 
     def report(permit):
         try:
             breaker.after_success(permit)
         except PermitError as error:
-            told.append(error)
+            raised.append(error)
 
     for _ in range(200):
         permit = breaker.before_call().permit
@@ -105,11 +105,11 @@ def test_of_two_threads_that_report_a_permit_at_once_one_is_told_so(log):
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(told) == 200
+    assert len(raised) == 200
     assert breaker.snapshot().totals.succeeded == 200
 
 
-def test_whoever_asks_comes_by_when_a_tick_is_due(log):
+def test_call_that_takes_the_lock_records_a_tick_that_is_due(log):
     breaker = CircuitBreaker("b", log=log)
     clock = log.attach()._clock
     for tenth in range(1, 26):
@@ -138,7 +138,7 @@ def test_or_a_deadline_of_any_breaker(clock, is_asked):
     assert other.current_state().value == "HALF_OPEN"
 
 
-def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(clock):
+def test_with_fast_paths_disabled_each_call_is_folded_when_it_is_reported(clock):
     log = MemoryLog(clock=clock)
     log.attach().disable_fast_paths()
     breaker = CircuitBreaker("b", log=log)
@@ -158,26 +158,26 @@ def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(cl
         ({"window": CountWindow(10, slow_call_rate=0.5), "slow_call_seconds": 1}, True),
     ],
 )
-def test_the_gate_is_open_where_a_success_can_fire_no_edge(log, settings, is_open):
+def test_fast_path_has_a_token_while_a_success_can_fire_no_edge(log, settings, is_open):
     breaker = CircuitBreaker("b", CircuitBreakerConfig(**settings), log=log)
     assert (breaker.fast_path.admit_token is not None) == is_open
 
 
-def test_failures_pass_as_long_as_there_are_some_to_spare(log):
+def test_failures_take_no_lock_while_there_are_failures_to_spare(log):
     """Of ten calls of a window nine may fail."""
     window = CountWindow(10, failure_rate=1, minimum_calls=10)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
     breaker = CircuitBreaker("b", config, log=log)
     with log_lock_held_elsewhere(breaker):
         fail(breaker, 9)
-    leave = breaker.fast_path.admit_token
-    assert (leave.bad_recorded, leave.bad_limit) == (9, 9)
+    token = breaker.fast_path.admit_token
+    assert (token.bad_recorded, token.bad_limit) == (9, 9)
     assert breaker.snapshot().window.failures == 9
     fail(breaker)
     assert breaker.current_state().value == "OPEN"
 
 
-def test_a_leave_lapses_where_a_window_of_seconds_lets_go_of_calls(log):
+def test_admit_token_expires_when_calls_leave_a_time_window(log):
     """Two failures of ten calls are few; of the four that count at least they are too many."""
     window = TimeWindow(10, failure_rate=0.5, minimum_calls=4)
     breaker = CircuitBreaker(
@@ -187,11 +187,11 @@ def test_a_leave_lapses_where_a_window_of_seconds_lets_go_of_calls(log):
         breaker.call(work)
     fail(breaker, 2)
     breaker.snapshot()
-    leave = breaker.fast_path.admit_token
-    assert leave.expires_ns == 1_000_000_000
+    token = breaker.fast_path.admit_token
+    assert token.expires_ns == 1_000_000_000
 
 
-def test_where_a_success_could_fire_an_edge_each_call_asks(log):
+def test_every_call_takes_the_lock_while_a_success_could_fire_an_edge(log):
     """One failure of the five calls that count at least is as many as may be."""
     window = CountWindow(10, failure_rate=0.2, minimum_calls=5)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
@@ -204,7 +204,7 @@ def test_where_a_success_could_fire_an_edge_each_call_asks(log):
     assert breaker.current_state().value == "OPEN"
 
 
-def test_what_opens_the_breaker_shuts_the_gate(log):
+def test_opening_the_breaker_drops_the_admit_token(log):
     breaker = CircuitBreaker("b", log=log)
     fail(breaker, 5)
     assert breaker.fast_path.admit_token is None
@@ -214,7 +214,7 @@ def test_what_opens_the_breaker_shuts_the_gate(log):
     assert breaker.fast_path.admit_token.epoch == 2
 
 
-def test_a_success_that_comes_back_to_another_epoch_is_stale_and_stands_in_its_order(log):
+def test_success_of_a_past_epoch_is_stale_and_recorded_in_order(log):
     breaker = CircuitBreaker("b", log=log)
     breaker.call(lambda: fail(breaker, 5))
     assert breaker.snapshot().totals.stale == 1
@@ -222,7 +222,7 @@ def test_a_success_that_comes_back_to_another_epoch_is_stale_and_stands_in_its_o
     assert replay(log).differences == []
 
 
-def test_a_stale_success_behind_the_cooldown_asks_so_that_the_edge_fires_that_is_due(log):
+def test_stale_success_after_the_cooldown_fires_the_edge_that_is_due(log):
     breaker = CircuitBreaker("b", log=log)
 
     def slow():
@@ -235,7 +235,7 @@ def test_a_stale_success_behind_the_cooldown_asks_so_that_the_edge_fires_that_is
     assert replay(log).differences == []
 
 
-def test_time_never_falls_where_threads_come_in_another_order_than_they_read_the_clock(log):
+def test_time_never_falls_if_threads_record_in_another_order_than_they_read_the_clock(log):
     breaker = CircuitBreaker("b", log=log)
     for at in (50, 40, 70, 80):
         breaker.fast_path.call_buffer.record(at, 10, breaker.fast_path.admit_token)
@@ -260,19 +260,19 @@ def test_no_call_took_less_than_no_time_whatever_the_clock_does():
     assert [event.took for event in log if event.kind == "call_succeeded"] == [0]
 
 
-def test_only_a_listener_that_wants_each_success_shuts_the_gate(log):
+def test_only_a_listener_of_each_success_disables_the_fast_path(log):
     quiet = CircuitBreaker("quiet", log=log, listeners=[LoggingListener()])
     assert quiet.fast_path.admit_token is not None
-    told = []
+    heard = []
 
     class Hears(Listener):
         def on_event(self, event):
-            told.append(event)
+            heard.append(event)
 
     loud = CircuitBreaker("loud", log=log, listeners=[Hears()])
     loud.call(work)
     assert loud.flush()
-    assert [(event.kind, type(event).__name__) for event in told[-1:]] == [
+    assert [(event.kind, type(event).__name__) for event in heard[-1:]] == [
         ("call_succeeded", "CallSucceeded")
     ]
 
@@ -371,13 +371,13 @@ def by_permit(breaker, work):
 
 @given(configs, steps, st.sampled_from([in_a_call, in_a_block, by_permit]))
 def test_the_history_is_the_same_as_under_the_lock(config, steps, way):
-    with_gate, without = (
+    with_fast_path, without = (
         history_of(config, steps, way, listeners) for listeners in ([], [HearsAll()])
     )
-    assert with_gate.edges_told == without.edges_told
-    assert with_gate.snapshot == without.snapshot
-    assert with_gate.history.differences == []
-    assert with_gate.history.snapshots["b"] == with_gate.snapshot
+    assert with_fast_path.edges_heard == without.edges_heard
+    assert with_fast_path.snapshot == without.snapshot
+    assert with_fast_path.history.differences == []
+    assert with_fast_path.history.snapshots["b"] == with_fast_path.snapshot
 
 
 class history_of:  # noqa: N801  # it is used as a function
@@ -398,7 +398,7 @@ class history_of:  # noqa: N801  # it is used as a function
                 clock.advance_monotonic(seconds=tenths / 10)
         self.snapshot = breaker.snapshot()
         self.history = replay(log)
-        self.edges_told = [
+        self.edges_heard = [
             (edge.at, edge.epoch, edge.trigger, edge.cause) for edge in self.history.edges
         ]
 
@@ -416,7 +416,7 @@ def refused(breaker, times):
     return caught.value.decision
 
 
-def test_a_refusal_takes_no_lock_and_says_how_long_to_wait(log):
+def test_rejection_takes_no_lock_and_has_retry_after(log):
     breaker = tripped(log)
     log.attach()._clock.advance(seconds=12)
     with log_lock_held_elsewhere(breaker):
@@ -428,7 +428,7 @@ def test_a_refusal_takes_no_lock_and_says_how_long_to_wait(log):
     assert replay(log).snapshots["b"] == breaker.snapshot()
 
 
-def test_at_the_end_of_the_cooldown_a_call_is_let_through_again(log):
+def test_call_is_admitted_after_the_cooldown(log):
     breaker = tripped(log)
     clock = log.attach()._clock
     clock.advance(ns=30 * 10**9 - 1)
@@ -438,7 +438,7 @@ def test_at_the_end_of_the_cooldown_a_call_is_let_through_again(log):
     assert breaker.current_state().value == "HALF_OPEN"
 
 
-def test_a_half_open_breaker_refuses_past_the_lock_while_its_probes_are_out(log):
+def test_half_open_breaker_rejects_without_the_lock_while_probes_are_in_flight(log):
     breaker = tripped(log)
     log.attach()._clock.advance(seconds=30)
     permit = breaker.before_call().permit
@@ -450,13 +450,13 @@ def test_a_half_open_breaker_refuses_past_the_lock_while_its_probes_are_out(log)
 
 
 @pytest.mark.parametrize("settings", [{"mode": "shadow"}, {"mode": "disabled"}])
-def test_what_is_let_through_in_another_mode_is_never_refused(log, settings):
+def test_call_admitted_in_another_mode_is_never_rejected(log, settings):
     breaker = tripped(log, **settings)
     assert breaker.fast_path.reject_token is None
     assert breaker.call(work) == "done"
 
 
-def test_of_a_second_the_first_hundred_refusals_have_an_event_each_and_the_rest_one(log):
+def test_first_100_rejections_of_a_second_have_an_event_each_and_the_rest_one(log):
     breaker = tripped(log)
     clock = log.attach()._clock
     refused(breaker, 250)
@@ -468,7 +468,7 @@ def test_of_a_second_the_first_hundred_refusals_have_an_event_each_and_the_rest_
     assert replay(log).snapshots["b"] == breaker.snapshot()
 
 
-def test_a_million_refusals_in_a_second_write_at_most_102_lines(tmp_path):
+def test_a_million_rejections_in_a_second_write_at_most_102_lines(tmp_path):
     clock = ManualClock()
     with EventLog(tmp_path, clock=clock) as log:
         breaker = tripped(log)
@@ -484,7 +484,7 @@ def test_a_million_refusals_in_a_second_write_at_most_102_lines(tmp_path):
     assert replay(tmp_path).snapshots["b"] == breaker.snapshot()
 
 
-def test_a_surplus_of_refusals_stands_before_whatever_happens_to_its_breaker_next(log):
+def test_counted_rejections_are_recorded_before_the_next_event_of_their_breaker(log):
     breaker = tripped(log)
     refused(breaker, 130)
     breaker.reset()
@@ -509,7 +509,7 @@ def test_no_block_grows_beyond_its_seal_however_refusals_and_successes_mix(tmp_p
     assert history.snapshots["b"].totals.rejected == 12 * 120
 
 
-def test_a_refusal_that_was_counted_is_kept_where_an_exception_strikes_while_the_gate_changes(log):
+def test_counted_rejection_survives_an_exception_while_tokens_change(log):
     breaker = CircuitBreaker("b", log=log)
     closed = copy.copy(log.attach().fold.breakers["b"])
     breaker.force_open()

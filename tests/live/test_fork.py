@@ -87,9 +87,7 @@ def test_a_child_that_uses_no_breaker_leaves_nothing(tmp_path, clock):
     assert replay(tmp_path / "log").snapshots["b"].totals.failed == 2
 
 
-def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_childs(
-    tmp_path, clock
-):
+def test_calls_buffered_at_a_fork_are_the_parents_and_later_ones_the_childs(tmp_path, clock):
     """Calls that go past the lock wait in a list, which the child has a copy of."""
     log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None)
     breaker = CircuitBreaker("b", log=log)
@@ -113,7 +111,7 @@ def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_ch
     assert counted == [3, 1]
 
 
-def test_what_was_counted_before_the_fork_is_the_parents(tmp_path, clock):
+def test_calls_counted_before_a_fork_are_recorded_by_the_parent(tmp_path, clock):
     log = EventLog(tmp_path / "log", clock=clock, detail="runs", tick_seconds=None)
     breaker = CircuitBreaker("b", log=log)
     for _ in range(100):
@@ -258,7 +256,7 @@ class InterruptedClock(ManualClock):
         return super().now()
 
 
-def test_what_a_handler_reports_while_a_child_opens_the_log_for_the_first_time_is_in_it(tmp_path):
+def test_report_of_a_handler_while_a_child_begins_its_log_is_in_that_log(tmp_path):
     clock = InterruptedClock()
     log = EventLog(tmp_path / "log", clock=clock)
 
@@ -333,7 +331,9 @@ class HandlerAtHand(ManualClock):
 
 @pytest.mark.parametrize("skipped", range(3))
 @pytest.mark.parametrize("detail", ["full", "runs"])
-def test_what_a_child_calls_that_was_forked_in_mid_step_is_in_its_log(tmp_path, detail, skipped):
+def test_calls_of_a_child_forked_in_the_middle_of_a_change_are_in_its_log(
+    tmp_path, detail, skipped
+):
     clock = HandlerAtHand()
     log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None, detail=detail)
     breaker = CircuitBreaker("b", log=log)

@@ -128,7 +128,7 @@ def test_call_that_a_child_makes_in_the_handler_is_in_its_log(tmp_path, detail):
         assert failures_in(child)["of the call"] <= 1
 
 
-def test_what_another_handler_had_asked_for_is_carried_out_by_the_parent(tmp_path):
+def test_request_of_another_handler_is_carried_out_by_the_parent(tmp_path):
     def prepare(host):
         host.clock.handler = lambda: fail(host.breakers["of a handler"])
 

@@ -47,7 +47,7 @@ ERRORS = {
 
 
 class Service:
-    """A dependency whose calls end as it is told, by a clock that is moved by hand."""
+    """A dependency whose calls end as the test wants, timed by a clock that the test moves."""
 
     def __init__(self, settings, detail="full", *, asks=False):
         self.clock = ManualClock()
@@ -66,7 +66,7 @@ class Service:
         return end
 
     def call(self, end):
-        """What a caller gets to see."""
+        """The result or the error that a caller sees."""
         try:
             return self.protected(end)
         except (ServiceDownError, ValueError, KeyError, CircuitOpenError) as error:
@@ -84,7 +84,7 @@ def edges_of(log):
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("detail", ["full", "runs"])
 @given(st.lists(st.tuples(st.sampled_from(ENDS), st.integers(0, 400)), max_size=60))
-def test_a_breaker_that_is_past_the_lock_does_as_one_that_asks(name, detail, calls):
+def test_breaker_on_the_fast_path_behaves_as_one_that_takes_the_lock(name, detail, calls):
     past, asking = Service(SETTINGS[name], detail), Service(SETTINGS[name], asks=True)
     for end, ms in calls:
         assert past.call(end) == asking.call(end)
@@ -140,7 +140,7 @@ def test_awaited_failures_take_no_lock_either():
     assert breaker.snapshot().consecutive_failures == 4
 
 
-def test_a_call_asks_where_a_tick_is_due():
+def test_call_takes_the_lock_when_a_tick_is_due():
     service = Service({"failure_threshold": 5})
     service.call("success")
     assert begin(service.breaker.fast_path) is not None
@@ -150,7 +150,7 @@ def test_a_call_asks_where_a_tick_is_due():
     assert [event.at for event in service.log if event.kind == "clock_ticked"] == [10**9]
 
 
-def test_a_call_under_way_on_a_leave_that_has_ended_asks():
+def test_call_under_way_on_an_expired_token_takes_the_lock():
     service = Service({"failure_threshold": 5})
     service.call("success")
     started = begin(service.breaker.fast_path)
@@ -160,7 +160,7 @@ def test_a_call_under_way_on_a_leave_that_has_ended_asks():
     assert service.breaker.snapshot().totals.succeeded == 1
 
 
-def test_an_error_that_its_type_alone_does_not_judge_asks_each_time(tmp_path):
+def test_error_that_is_not_judged_by_its_type_alone_takes_the_lock_each_time(tmp_path):
     """A predicate is the user's code: it is asked of every error."""
     asked = []
     config = CircuitBreakerConfig(record=(lambda error: asked.append(error) is None,))
@@ -211,7 +211,7 @@ def test_threads_that_fail_at_once_lose_no_call_and_the_log_replays(tmp_path, de
     assert sum(counted) == 20_000
 
 
-def test_who_hears_events_hears_of_each_end_at_once():
+def test_listener_of_events_receives_each_outcome_at_once():
     class HearsAll(Listener):
         inline = True
         hears_successes = False

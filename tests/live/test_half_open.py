@@ -46,7 +46,7 @@ def state(breaker):
     return breaker.current_state().value
 
 
-def test_so_many_probes_at_once_as_allowed(half_open):
+def test_as_many_probes_at_once_as_allowed(half_open):
     breaker, _ = half_open(half_open_max_probes=3)
     probe(breaker, 3)
     assert breaker.before_call().reason is Reason.PROBES_EXHAUSTED
@@ -60,7 +60,7 @@ def test_a_probe_that_has_reported_makes_place_for_another(half_open):
     assert not breaker.before_call().allowed
 
 
-def test_the_first_failed_probe_reopens_whatever_the_others_come_to(half_open):
+def test_first_failed_probe_reopens_whatever_other_probes_report(half_open):
     breaker, log = half_open(half_open_max_probes=3)
     first, second, third = probe(breaker, 3)
     breaker.after_success(first)
@@ -95,7 +95,7 @@ def test_an_ignored_probe_gives_its_place_in_the_window_back(half_open):
         ("ff", "HALF_OPEN", None),
     ],
 )
-def test_once_its_minimum_has_reported_the_rate_of_the_window_decides(
+def test_rate_of_the_half_open_window_decides_after_its_minimum(
     half_open, outcomes, expected, rule
 ):
     breaker, log = half_open(half_open_window=CountWindow(3, 0.5, minimum_calls=3))
@@ -175,7 +175,7 @@ def test_a_lost_probe_is_slow_if_its_timeout_is(half_open, clock):
     assert edges(log)[-1].cause.rule is Rule.SLOW_CALL_RATE
 
 
-def test_several_lost_probes_are_counted_in_one_step(half_open, clock):
+def test_several_lost_probes_are_counted_at_once(half_open, clock):
     breaker, log = half_open(
         half_open_window=CountWindow(3, 1.0, minimum_calls=3), probe_timeout_seconds=5
     )
@@ -204,7 +204,7 @@ def test_a_half_open_breaker_tells_no_time_to_retry_at(half_open):
     assert (breaker.snapshot().retry_at, breaker.snapshot().retry_after) == (None, None)
 
 
-def test_a_timeout_that_comes_during_a_report_comes_first(half_open, clock):
+def test_time_limit_that_strikes_during_a_report_is_raised(half_open, clock):
     """The report is of a half-open state that had ended."""
     breaker, _ = half_open(half_open_timeout_seconds=7)
     permit = probe(breaker)

@@ -15,7 +15,9 @@ SOAK = pytest.mark.soak
         pytest.param("batch", 60, marks=SOAK),
     ],
 )
-def test_a_killed_process_leaves_all_that_was_promised(tmp_path, capsys, durability, rounds):
+def test_killed_process_leaves_every_event_that_was_promised_safe(
+    tmp_path, capsys, durability, rounds
+):
     result = kill_rounds(tmp_path, rounds, durability)
     assert result.rounds == rounds
     assert result.promised > rounds

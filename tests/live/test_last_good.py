@@ -7,7 +7,7 @@ from recloser.core.state import BreakerState
 from recloser.live import last_good
 
 
-def test_what_other_threads_record_meanwhile_is_left_out(clock, monkeypatch):
+def test_calls_recorded_during_a_copy_are_left_out(clock, monkeypatch):
     breakers = Breakers(log=MemoryLog(clock=clock))
     ours, others = breakers["ours"], breakers["others"]
     sequencer = ours._sequencer

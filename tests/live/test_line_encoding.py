@@ -28,10 +28,10 @@ def leave_of(breaker, epoch=0):
     return AdmitToken(state)
 
 
-def successes(passes, numbers_of, first_seq=1):
+def successes(tokens, numbers_of, first_seq=1):
     call_buffer = CallBuffer()
-    for (at, took), passed in zip(numbers_of, passes, strict=True):
-        call_buffer.record(at, took, passed)
+    for (at, took), token in zip(numbers_of, tokens, strict=True):
+        call_buffer.record(at, took, token)
     return Outcomes(PendingCalls.of(call_buffer), first_seq)
 
 
@@ -60,14 +60,14 @@ def test_compiled_lines_are_those_of_the_codec(breaker, epoch, first_seq, number
 @needs_compiled
 @given(st.lists(st.sampled_from(["a", "b", '"', "é"]), min_size=32, max_size=60))
 def test_compiled_lines_of_many_breakers_name_each_its_own(names):
-    leaves = {name: leave_of(name) for name in set(names)}
-    chunk = successes([leaves[name] for name in names], [(n, n) for n in range(len(names))])
+    tokens = {name: leave_of(name) for name in set(names)}
+    chunk = successes([tokens[name] for name in names], [(n, n) for n in range(len(names))])
     ((_, parts),) = encoded([chunk])
     assert all(isinstance(part, memoryview) for part in parts)
     assert joined(parts) == lines_of(chunk)
 
 
-def test_what_the_compiled_code_cannot_say_the_codec_does(monkeypatch):
+def test_codec_encodes_what_the_compiled_code_can_not(monkeypatch):
     """Where a breaker has too few calls for it, and where nothing is compiled."""
     few = successes([leave_of("a"), leave_of("b")], [(1, 2), (3, 4)])
     many = successes([leave_of("a")] * 9, [(n, 2) for n in range(9)])
@@ -136,7 +136,7 @@ def test_events_that_come_one_by_one_are_encoded_together():
     assert lines == b"".join(encode(event) for event in in_order)
 
 
-def test_callers_are_counted_without_what_the_log_says_by_itself(clock):
+def test_lost_events_are_counted_without_the_logs_own_events(clock):
     header = header_at(1, clock)
     witness = BreakerConfigured(2, 0, "a", {})
     seal = LogSealed(3, 0, 2, "0" * 64)

@@ -39,7 +39,7 @@ def breaker_with(listener, log, name="b"):
     return CircuitBreaker(name, config, log=log, listeners=[listener])
 
 
-def test_a_listener_is_told_of_all_events_of_its_breaker_in_their_order(log, clock):
+def test_listener_receives_all_events_of_its_breaker_in_order(log, clock):
     recorder = Recorder()
     breaker = breaker_with(recorder, log)
     other = CircuitBreaker("other", log=log)
@@ -53,7 +53,7 @@ def test_a_listener_is_told_of_all_events_of_its_breaker_in_their_order(log, clo
     assert len(recorder.edges) == 3
 
 
-def test_what_a_listener_raises_is_logged_and_goes_no_further(log, caplog):
+def test_exception_of_a_listener_is_logged_and_goes_no_further(log, caplog):
     class Broken(Listener):
         def on_event(self, event):
             raise ZeroDivisionError
@@ -82,7 +82,7 @@ def test_a_listener_may_use_the_breaker(log):
     assert [edge.trigger.value for edge in resetter.edges] == ["trip", "reset"]
 
 
-def test_threads_are_told_in_the_order_of_the_log(log):
+def test_listeners_receive_events_of_threads_in_the_order_of_the_log(log):
     recorder = Recorder()
     config = CircuitBreakerConfig(failure_threshold=None)
     breaker = CircuitBreaker("b", config, log=log, listeners=[recorder])
@@ -123,7 +123,7 @@ def test_an_edge_is_logged_as_one_structured_line_with_its_cause(log, caplog):
     assert "\n" not in caplog.records[0].getMessage()
 
 
-def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, caplog, clock):
+def test_rejections_are_logged_once_per_second_with_a_count(log, caplog, clock):
     caplog.set_level(logging.INFO, "recloser")
     breaker = breaker_with(LoggingListener(), log)
     fail(breaker, 3)
@@ -184,7 +184,7 @@ class Generates(Listener):
 @pytest.mark.parametrize(
     "make", [Breakers, lambda listeners: CircuitBreaker("b", listeners=listeners)]
 )
-def test_what_could_not_be_called_is_refused_with_a_remedy(make, listeners, remedy):
+def test_object_that_is_no_listener_is_refused_with_a_remedy(make, listeners, remedy):
     with pytest.raises(ConfigError, match=remedy):
         make(listeners=listeners)
 
@@ -245,6 +245,6 @@ def test_listener_whose_wishes_cannot_be_read_is_refused():
 
 
 @pytest.mark.parametrize("logger", [5, "recloser"])
-def test_logging_listener_refuses_what_is_no_logger(logger):
+def test_logging_listener_refuses_an_object_that_is_no_logger(logger):
     with pytest.raises(ConfigError, match=r"^logger must be a logger"):
         LoggingListener(logger)

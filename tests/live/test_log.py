@@ -42,7 +42,7 @@ def test_events_are_numbered_without_a_hole_and_time_never_falls(make_log, clock
     assert [event.at for event in events] == sorted(event.at for event in events)
 
 
-def test_a_witness_stands_directly_behind_the_event_that_fired_it(make_log, clock):
+def test_witness_directly_follows_the_event_that_fired_it(make_log, clock):
     with make_log(clock=clock) as log:
         fail(CircuitBreaker("b", log=log), 5)
         events = [event for event in log if event.kind != "log_sealed"]
@@ -51,7 +51,7 @@ def test_a_witness_stands_directly_behind_the_event_that_fired_it(make_log, cloc
     assert events[-1].cause.seqs[-1] == events[-2].seq
 
 
-def test_while_events_flow_the_clock_ticks_once_a_second(make_log, clock):
+def test_clock_ticks_once_per_second_while_events_flow(make_log, clock):
     with make_log(clock=clock) as log:
         breaker = CircuitBreaker("b", log=log)
         for _ in range(100):
@@ -64,7 +64,7 @@ def test_while_events_flow_the_clock_ticks_once_a_second(make_log, clock):
     assert ticks[0].monotonic == 10**9
 
 
-def test_without_ticks_one_still_comes_when_a_deadline_has_passed(make_log, clock):
+def test_without_ticks_one_is_still_recorded_when_a_deadline_has_passed(make_log, clock):
     with make_log(clock=clock, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", log=log)
         other = CircuitBreaker("other", log=log)

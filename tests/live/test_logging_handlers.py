@@ -171,7 +171,7 @@ class SoftTimeLimitError(Exception):
     pass
 
 
-def test_what_a_signal_handler_raises_in_a_logging_handler_goes_on(tmp_path, raising, monkeypatch):
+def test_exception_of_a_signal_handler_in_a_logging_handler_goes_on(tmp_path, raising, monkeypatch):
     def give_up(*_):
         raise SoftTimeLimitError
 

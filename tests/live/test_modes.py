@@ -26,7 +26,7 @@ def breaker_in(mode, log, **settings):
 
 
 def script(breaker, clock):
-    """An outage with calls all along; what a refused call comes to is reported where it is made."""
+    """An outage with calls throughout; a call that a mode admits is reported too."""
     for step in range(200):
         clock.advance(seconds=1)
         decision = breaker.before_call()
@@ -53,7 +53,7 @@ def test_shadow_blocks_nothing_and_takes_the_edges_that_enforce_takes(clock):
     assert (shadowed.succeeded, shadowed.failed) == (enforced.succeeded, enforced.failed)
 
 
-def test_shadow_says_that_it_would_have_refused(log, clock):
+def test_shadow_mode_shows_that_it_would_have_rejected(log, clock):
     breaker = breaker_in("shadow", log)
     fail(breaker, 3)
     decision = breaker.before_call()

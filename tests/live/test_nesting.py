@@ -354,7 +354,7 @@ def test_calls_in_the_block_of_an_async_context_manager_ride_on_it(breaker, log)
     assert outcomes(log) == ["succeeded"]
 
 
-def test_probes_of_two_breakers_are_told_apart(log, clock):
+def test_probes_of_two_breakers_are_distinct(log, clock):
     breaker = half_open_breaker(log, clock)
     settings = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=10)
     other = CircuitBreaker("other", settings, log=log)
@@ -400,7 +400,7 @@ def exhausted_block(breaker):
     ids=["call", "coroutine", "block", "by hand"],
 )
 @pytest.mark.parametrize("record", [(), CircuitOpenError, Exception])
-def test_half_open_breaker_is_not_reopened_by_its_own_refusal(log, clock, run, record):
+def test_half_open_breaker_is_not_reopened_by_its_own_rejection(log, clock, run, record):
     breaker = half_open_breaker(log, clock, record=record)
     with contextlib.suppress(CircuitOpenError):
         run(breaker)
@@ -426,7 +426,7 @@ def open_breaker():
         (lambda error: isinstance(error, Exception), "ignored"),
     ],
 )
-def test_refusal_by_another_breaker_is_ignored_unless_it_is_named(log, record, outcome):
+def test_rejection_by_another_breaker_is_ignored_unless_it_is_named(log, record, outcome):
     breaker = CircuitBreaker("b", CircuitBreakerConfig(record=record), log=log)
     with pytest.raises(CircuitOpenError):
         breaker.call(open_breaker().call, work)

@@ -22,12 +22,12 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, Listener, M
 from recloser.core.events import Reset
 from recloser.live import listener_queue
 from recloser.live import listeners as listeners_module
-from recloser.live import notifier as audience_module
+from recloser.live import notifier as notifier_module
 from recloser.live.listener_queue import CAPACITY, EDGE_RESERVE
 from recloser.live.listeners import subscriptions
 from recloser.live.notifier import OWN_EVENTS, Notifier
 
-MODULES = [audience_module, listener_queue, listeners_module]
+MODULES = [notifier_module, listener_queue, listeners_module]
 NEVER_TRIPS = CircuitBreakerConfig(failure_threshold=None)
 
 
@@ -73,14 +73,14 @@ def no_threads(monkeypatch):
     def refuse(*_arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(audience_module, "start_new_thread", refuse)
+    monkeypatch.setattr(notifier_module, "start_new_thread", refuse)
 
 
 def event(seq):
     return Reset(seq, 0, "b", None, None)
 
 
-def audience_of(*listeners):
+def notifier_of(*listeners):
     notifier = Notifier()
     for subscription in subscriptions(listeners):
         notifier.add("b", subscription)
@@ -106,7 +106,7 @@ def test_an_exception_at_any_point_loses_no_event_uncounted_and_repeats_none(no_
     points = 0
     for interruption in at_each_point(MODULES, interrupt):
         recorders = three_recorders()
-        notifier = audience_of(*recorders)
+        notifier = notifier_of(*recorders)
         notifier.inbox.extend(map(event, range(1, 4)))
         try:
             with interruption:
@@ -129,20 +129,20 @@ def test_a_thread_that_is_interrupted_at_any_point_loses_no_event_uncounted(monk
     def interrupt():
         raise Interrupted
 
-    start = audience_module.start_new_thread
+    start = notifier_module.start_new_thread
     interruptions = at_each_point(MODULES, interrupt)
 
     def run_here(run, arguments, interruption):
-        monkeypatch.setattr(audience_module, "start_new_thread", start)
+        monkeypatch.setattr(notifier_module, "start_new_thread", start)
         with suppress(Interrupted), interruption:
             run(*arguments)
 
-    monkeypatch.setattr(audience_module, "_IDLE_SECONDS", 0.001)
+    monkeypatch.setattr(notifier_module, "_IDLE_SECONDS", 0.001)
     for interruption in interruptions:
         begin = partial(run_here, interruption=interruption)
-        monkeypatch.setattr(audience_module, "start_new_thread", begin)
+        monkeypatch.setattr(notifier_module, "start_new_thread", begin)
         recorder = Recorder()
-        notifier = audience_of(recorder)
+        notifier = notifier_of(recorder)
         notifier.inbox.extend(map(event, range(1, 4)))
         notifier.notify()
         assert notifier.wait_until_delivered(60)
@@ -161,14 +161,14 @@ def test_a_nested_entry_at_any_point_loses_repeats_and_swaps_nothing(no_threads)
 
     for interruption in at_each_point(MODULES, enter_again):
         recorders = three_recorders()
-        notifier = audience_of(*recorders)
+        notifier = notifier_of(*recorders)
         notifier.inbox.extend(map(event, range(1, 4)))
         with interruption:
             notifier.notify()
         points += interruption.is_reached
         assert notifier.wait_until_delivered()
-        told = [1, 2, 3, 4] if interruption.is_reached else [1, 2, 3]
-        assert [each.seqs for each in recorders] == [told] * 3
+        heard = [1, 2, 3, 4] if interruption.is_reached else [1, 2, 3]
+        assert [each.seqs for each in recorders] == [heard] * 3
         assert notifier.missed == 0
     assert points > 100
 
@@ -176,28 +176,28 @@ def test_a_nested_entry_at_any_point_loses_repeats_and_swaps_nothing(no_threads)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_at_any_point_leaves_the_parents_events_to_the_parent(no_threads):
-    pids, told = [], []
+    pids, heard = [], []
 
     def fork():
-        told[:] = [len(each.seqs) for each in recorders]
+        heard[:] = [len(each.seqs) for each in recorders]
         pids.append(os.fork())
 
     for interruption in at_each_point(MODULES, fork):
         recorders = three_recorders()
-        notifier = audience_of(*recorders)
+        notifier = notifier_of(*recorders)
         notifier.inbox.extend(map(event, range(1, 4)))
         with interruption:
             notifier.notify()
         if interruption.is_reached and pids[-1] == 0:
-            os._exit(is_wrong_in_child(notifier, recorders, told))
+            os._exit(is_wrong_in_child(notifier, recorders, heard))
         assert notifier.wait_until_delivered()
         assert [each.seqs for each in recorders] == [[1, 2, 3]] * 3
     assert len(pids) > 100
     assert {os.waitpid(pid, 0)[1] for pid in pids} == {0}
 
 
-def is_wrong_in_child(notifier, recorders, told):
-    """Whether a forked child is told of other events than its own.
+def is_wrong_in_child(notifier, recorders, heard):
+    """Whether a forked child delivers other events than its own.
 
     A listener that was called, or about to be, when the process forked is so in both processes.
     """
@@ -206,7 +206,7 @@ def is_wrong_in_child(notifier, recorders, told):
     notifier.notify()
     is_told = notifier.wait_until_delivered()
     return not (
-        sum(map(len, before)) - sum(told) <= 1
+        sum(map(len, before)) - sum(heard) <= 1
         and is_told
         and [each.seqs for each in recorders] == [[*seqs, 7] for seqs in before]
         and notifier.missed == 0
@@ -217,7 +217,7 @@ def is_wrong_in_child(notifier, recorders, told):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_has_a_thread_of_its_own():
     recorder = Recorder()
-    notifier = audience_of(recorder)
+    notifier = notifier_of(recorder)
     notifier.inbox.append(event(1))
     notifier.notify()
     assert notifier.wait_until_delivered()
@@ -256,7 +256,7 @@ def test_eight_threads_are_heard_in_the_order_of_the_log():
     assert breaker._sequencer.notifier.missed == 0
 
 
-def test_a_stuck_listener_delays_no_call_and_what_it_misses_is_counted(tmp_path):
+def test_stuck_listener_delays_no_call_and_missed_events_are_counted(tmp_path):
     stuck = Stuck()
     with EventLog(tmp_path, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", NEVER_TRIPS, log=log, listeners=stuck)
@@ -270,7 +270,7 @@ def test_a_stuck_listener_delays_no_call_and_what_it_misses_is_counted(tmp_path)
 
 
 def test_a_stuck_listener_costs_bounded_memory():
-    notifier = audience_of(Stuck())
+    notifier = notifier_of(Stuck())
     notifier.inbox.append(event(0))
     notifier.notify()
     tracemalloc.start()
@@ -320,7 +320,7 @@ def test_a_listener_of_changes_of_state_is_called_for_nothing_else():
 def test_an_inbox_that_nobody_can_sort_is_bounded_and_counted():
     """As in a signal handler that interrupted the sorting and takes long."""
     recorder = Recorder()
-    notifier = audience_of(recorder)
+    notifier = notifier_of(recorder)
     notifier._sorting["held"] = (0,)
     for seq in range(CAPACITY + 100):
         notifier.inbox.append(event(seq))
@@ -358,9 +358,9 @@ def test_a_caller_waits_for_no_inline_listener_of_another_call():
     assert len(stuck.seqs) == 101
 
 
-def test_a_caller_delivers_a_few_events_at_most_and_leaves_the_rest_to_the_thread():
+def test_caller_delivers_a_few_events_and_the_thread_delivers_the_rest():
     recorder = InlineRecorder()
-    notifier = audience_of(recorder)
+    notifier = notifier_of(recorder)
     notifier.inbox.extend(map(event, range(100)))
     notifier.notify()
     at_once = len(recorder.seqs)
@@ -381,7 +381,7 @@ def test_without_threads_the_callers_deliver(no_threads):
 
 def test_a_thread_is_tried_again_a_second_after_none_could_be_started(no_threads, monkeypatch):
     recorder = Recorder()
-    notifier = audience_of(recorder)
+    notifier = notifier_of(recorder)
     notifier.inbox.append(event(1))
     notifier.notify()
     monkeypatch.undo()
@@ -441,7 +441,7 @@ def test_ctrl_c_in_an_inline_listener_reaches_the_caller_and_is_counted():
 
 
 @pytest.mark.parametrize("kind", [SystemExit, TimeoutError])
-def test_what_a_signal_handler_raises_in_an_inline_listener_reaches_the_caller(kind, request):
+def test_exception_of_a_signal_handler_in_an_inline_listener_reaches_the_caller(kind, request):
     class Interrupts(InlineRecorder):
         def on_event(self, event):
             super().on_event(event)
@@ -464,7 +464,7 @@ def test_what_a_signal_handler_raises_in_an_inline_listener_reaches_the_caller(k
 
 def test_an_exception_thrown_into_the_thread_does_not_end_the_delivery():
     recorder = Recorder()
-    notifier = audience_of(recorder)
+    notifier = notifier_of(recorder)
     notifier.inbox.append(event(1))
     notifier.notify()
     assert notifier.wait_until_delivered(60)
@@ -518,9 +518,9 @@ def test_a_listener_that_flushes_does_not_wait_for_itself():
     assert flushed == [False]
 
 
-def test_the_thread_ends_when_idle_and_nothing_keeps_the_audience(monkeypatch):
-    monkeypatch.setattr(audience_module, "_IDLE_SECONDS", 0.01)
-    notifier = audience_of(Recorder())
+def test_thread_ends_when_idle_and_nothing_refers_to_the_notifier(monkeypatch):
+    monkeypatch.setattr(notifier_module, "_IDLE_SECONDS", 0.01)
+    notifier = notifier_of(Recorder())
     notifier.inbox.append(event(1))
     notifier.notify()
     assert notifier.wait_until_delivered(60)
@@ -533,7 +533,7 @@ def test_the_thread_ends_when_idle_and_nothing_keeps_the_audience(monkeypatch):
     assert gone() is None
 
 
-def test_listeners_are_told_of_what_the_process_ended_with():
+def test_listeners_receive_the_last_events_when_the_process_exits():
     program = (
         "from recloser import *\n"
         "breaker = CircuitBreaker('b', listeners=LoggingListener())\n"

@@ -14,9 +14,9 @@ from recloser.live.pending_calls import Outcomes, PendingCalls, outcome_event, r
 from recloser.log.codec import encode_all, full
 
 
-def calls_of(ats, tooks, passes):
+def calls_of(ats, tooks, tokens):
     call_buffer = CallBuffer()
-    for call in zip(ats, tooks, passes, strict=True):
+    for call in zip(ats, tooks, tokens, strict=True):
         call_buffer.record(*call)
     return PendingCalls.of(call_buffer)
 
@@ -27,7 +27,7 @@ def log(clock):
 
 
 @pytest.fixture
-def leave(log):
+def token(log):
     return CircuitBreaker("b", log=log).fast_path.admit_token
 
 
@@ -44,35 +44,35 @@ def other(log):
         ([10, 20, 70], [45, 45, 70]),
     ],
 )
-def test_times_are_put_in_order_behind_what_was_folded_before(leave, ats, ordered):
-    calls = calls_of(ats, [0] * len(ats), [leave] * len(ats))
+def test_times_are_put_in_order_after_those_folded_before(token, ats, ordered):
+    calls = calls_of(ats, [0] * len(ats), [token] * len(ats))
     calls.put_in_order(45)
     assert list(calls.ats) == ordered
 
 
-def test_a_part_is_what_lies_between_two_places(leave):
-    calls = calls_of([1, 2, 3], [4, 5, 6], [leave] * 3)
+def test_slice_returns_the_calls_between_two_indexes(token):
+    calls = calls_of([1, 2, 3], [4, 5, 6], [token] * 3)
     part = calls.slice(1, 3)
-    assert list(part.each()) == [(2, 5, leave), (3, 6, leave)]
+    assert list(part.each()) == [(2, 5, token), (3, 6, token)]
     assert calls.slice(0, 9) is calls
 
 
-def test_neighbours_are_found_that_have_one_pass_and_end_in_time(leave, other):
-    calls = calls_of([1, 2, 3, 4], [0] * 4, [leave, leave, other, other])
+def test_consecutive_calls_of_one_token_are_counted_up_to_a_time(token, other):
+    calls = calls_of([1, 2, 3, 4], [0] * 4, [token, token, other, other])
     assert [calls.count_alike(start, 100) for start in range(4)] == [2, 1, 2, 1]
     assert [calls.count_alike(start, 2) for start in range(4)] == [1, 1, 1, 1]
 
 
-def test_calls_are_sorted_by_their_passes_without_losing_their_order(leave, other):
-    calls = calls_of([1, 2, 3, 4], [0] * 4, [leave, leave, other, leave])
-    sorts = {leave: 0, other: 1}
+def test_calls_are_grouped_by_token_in_their_order(token, other):
+    calls = calls_of([1, 2, 3, 4], [0] * 4, [token, token, other, token])
+    sorts = {token: 0, other: 1}
     parts = [(sort, list(part.ats)) for sort, part in calls.grouped_by(sorts.get)]
     assert parts == [(0, [1, 2]), (1, [3]), (0, [4])]
     assert [list(part.ats) for _, part in calls.grouped_by(lambda _: 0)] == [[1, 2, 3, 4]]
 
 
-def test_successes_of_one_breaker_are_events_numbered_one_after_another(leave):
-    outcomes = Outcomes(calls_of([10, 20, 30], [1, 2, 3], [leave] * 3), first_seq=7)
+def test_successes_of_one_breaker_are_events_numbered_one_after_another(token):
+    outcomes = Outcomes(calls_of([10, 20, 30], [1, 2, 3], [token] * 3), first_seq=7)
     assert [full(event) for event in outcomes] == [
         CallSucceeded(7, 10, "b", 0, 1),
         CallSucceeded(8, 20, "b", 0, 2),
@@ -81,12 +81,12 @@ def test_successes_of_one_breaker_are_events_numbered_one_after_another(leave):
     assert (outcomes.breakers, outcomes.count_if_plain("b")) == (["b"], 3)
 
 
-def test_outcomes_of_every_kind_are_events_of_it(leave):
+def test_outcomes_of_every_kind_are_events_of_it(token):
     outcome_tokens = [
-        leave,
-        OutcomeToken(leave, kernel.FAILED, "TimeoutError"),
-        OutcomeToken(leave, kernel.IGNORED, None),
-        OutcomeToken(leave, kernel.SUCCEEDED, "KeyError"),
+        token,
+        OutcomeToken(token, kernel.FAILED, "TimeoutError"),
+        OutcomeToken(token, kernel.IGNORED, None),
+        OutcomeToken(token, kernel.SUCCEEDED, "KeyError"),
     ]
     outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], outcome_tokens), first_seq=1)
     assert [full(event) for event in outcomes] == [
@@ -99,18 +99,18 @@ def test_outcomes_of_every_kind_are_events_of_it(leave):
 
 
 def test_outcomes_of_many_breakers_keep_their_order(log):
-    leaves = [CircuitBreaker(name, log=log).fast_path.admit_token for name in "abab"]
-    outcomes = Outcomes(calls_of([1, 2, 3, 4], [0] * 4, leaves), first_seq=1)
+    tokens = [CircuitBreaker(name, log=log).fast_path.admit_token for name in "abab"]
+    outcomes = Outcomes(calls_of([1, 2, 3, 4], [0] * 4, tokens), first_seq=1)
     assert [event.breaker for event in outcomes] == ["a", "b", "a", "b"]
     assert [outcomes.count_if_plain(name) for name in outcomes.breakers] == [2, 2]
     assert full(outcomes[2]) == CallSucceeded(3, 3, "a", 0, 0)
 
 
 def test_the_rows_of_one_breaker_are_those_of_its_events(log):
-    leaves = [CircuitBreaker(name, log=log).fast_path.admit_token for name in "ab"]
-    failed = OutcomeToken(leaves[0], kernel.FAILED, "E")
-    passes = [leaves[0], leaves[1], failed, leaves[0]]
-    outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], passes), first_seq=11)
+    tokens = [CircuitBreaker(name, log=log).fast_path.admit_token for name in "ab"]
+    failed = OutcomeToken(tokens[0], kernel.FAILED, "E")
+    tokens = [tokens[0], tokens[1], failed, tokens[0]]
+    outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], tokens), first_seq=11)
     rows, number = outcomes.rows("a")
     columns = (rows.kind, rows.seq, rows.at, rows.took, rows.epoch, rows.probe, rows.count)
     assert [list(column) for column in columns] == [
@@ -125,8 +125,8 @@ def test_the_rows_of_one_breaker_are_those_of_its_events(log):
     assert number == 3
 
 
-def test_an_outcome_looked_at_by_itself_is_the_one_of_the_whole(leave):
-    outcomes = Outcomes(calls_of([10, 20, 30], [1, 2, 3], [leave] * 3), first_seq=7)
+def test_single_outcome_equals_the_one_in_the_sequence(token):
+    outcomes = Outcomes(calls_of([10, 20, 30], [1, 2, 3], [token] * 3), first_seq=7)
     whole = list(outcomes)
     assert [outcomes[0], outcomes[2], outcomes[-1]] == [whole[0], whole[2], whole[2]]
     assert outcomes[1:] == whole[1:]
@@ -135,14 +135,14 @@ def test_an_outcome_looked_at_by_itself_is_the_one_of_the_whole(leave):
         outcomes[3]
 
 
-def test_outcomes_have_the_lines_of_their_events(leave):
-    outcomes = Outcomes(calls_of([10, 20], [1, 2], [leave] * 2), first_seq=7)
+def test_outcomes_have_the_lines_of_their_events(token):
+    outcomes = Outcomes(calls_of([10, 20], [1, 2], [token] * 2), first_seq=7)
     lines = b"".join(encode_all(outcomes))
     assert lines == b"".join(encode_all([full(event) for event in outcomes]))
 
 
-def test_calls_are_let_go_once_they_have_lines(leave):
-    calls = calls_of([10, 20], [1, 2], [leave] * 2)
+def test_calls_are_freed_once_they_are_encoded(token):
+    calls = calls_of([10, 20], [1, 2], [token] * 2)
     before = sys.getrefcount(calls.ats)
     for _ in range(5):
         assert b"".join(encode_all(Outcomes(calls, first_seq=7)))
@@ -153,8 +153,8 @@ def test_calls_are_let_go_once_they_have_lines(leave):
 def test_single_calls_become_events_of_their_breaker_and_epoch(log):
     once_reset = CircuitBreaker("b", log=log)
     once_reset.reset()
-    leave = once_reset.fast_path.admit_token
-    assert full(outcome_event(leave, 5, 60, 7)) == CallSucceeded(5, 60, "b", 1, 7)
+    token = once_reset.fast_path.admit_token
+    assert full(outcome_event(token, 5, 60, 7)) == CallSucceeded(5, 60, "b", 1, 7)
     breaker = CircuitBreaker("refusing", log=log)
     fail(breaker, 5)
     refusal = breaker.fast_path.reject_token

@@ -66,7 +66,7 @@ def test_log_is_for_its_owner_only(tmp_path, clock):
         (0o000, 0o777, 0o644),
     ],
 )
-def test_whoever_may_list_the_folder_may_read_its_files(tmp_path, clock, umask, folder, files):
+def test_reader_with_access_to_the_folder_may_read_its_files(tmp_path, clock, umask, folder, files):
     path = tmp_path / "log"
     path.mkdir()
     path.chmod(folder)

@@ -48,17 +48,17 @@ def test_settings_may_depend_on_the_name(log):
 
 
 def test_listeners_and_the_clock_are_those_of_all(clock):
-    told = []
+    heard = []
 
     class Recorder(Listener):
         def on_transition(self, edge):
-            told.append(edge.breaker)
+            heard.append(edge.breaker)
 
     breakers = Breakers(clock=clock, listeners=[Recorder()])
     fail(breakers["a"], 5)
     fail(breakers["b"], 5)
     assert breakers["b"].flush()
-    assert told == ["a", "b"]
+    assert heard == ["a", "b"]
 
 
 def test_a_bounded_registry_gives_further_names_one_breaker_together(log):
@@ -90,11 +90,11 @@ def in_threads(count, run):
 def test_threads_that_ask_at_once_get_the_same_breaker(log, max_size):
     """All of them are in the settings function at once, and each makes settings of its own."""
     barrier = threading.Barrier(8)
-    told, got = [], []
+    heard, got = [], []
 
     class Recorder(Listener):
         def on_transition(self, edge):
-            told.append(edge.breaker)
+            heard.append(edge.breaker)
 
     def settings(_name):
         barrier.wait()
@@ -106,7 +106,7 @@ def test_threads_that_ask_at_once_get_the_same_breaker(log, max_size):
     assert got[0].name == "payments"
     fail(got[0], 3)
     assert got[0].flush(10)
-    assert told == ["payments"]
+    assert heard == ["payments"]
 
 
 def test_threads_that_ask_for_different_names_keep_the_bound(log):
@@ -247,7 +247,7 @@ def test_settings_may_be_a_mapping_or_a_function_that_gives_one(log):
         ({"log": 7}, "log must be an EventLog, a RedisLog or a MemoryLog, not 7"),
     ],
 )
-def test_registry_refuses_what_it_can_not_use(arguments, message):
+def test_registry_refuses_arguments_that_it_can_not_use(arguments, message):
     with pytest.raises(ConfigError, match=message):
         Breakers(**arguments)
 
@@ -341,7 +341,7 @@ def test_a_breaker_that_shares_no_log_takes_less_than_4_kib(clock):
 @pytest.mark.parametrize("detail", ["full", "runs"])
 def test_a_call_costs_the_same_however_many_breakers_there_are(clock, detail):
     def steps(count):
-        """How many functions are entered for a few calls of one of so many busy breakers."""
+        """How many functions are entered for a few calls of one of many busy breakers."""
         breakers = Breakers(log=MemoryLog(clock=clock, detail=detail))
         calls = [breakers[f"{number}"](int) for number in range(count)]
         fail(breakers["open"], 5)
@@ -351,7 +351,7 @@ def test_a_call_costs_the_same_however_many_breakers_there_are(clock, detail):
             breakers["open"].before_call()
         breakers["0"].snapshot()
         entered = []
-        gc.disable()  # who is told of a collection is no part of a call
+        gc.disable()  # callbacks of a collection are not part of a call
         sys.setprofile(lambda _frame, event, _argument: entered.append(event))
         calls[0]()
         fail(breakers["0"])
@@ -366,12 +366,12 @@ def test_a_call_costs_the_same_however_many_breakers_there_are(clock, detail):
 
 
 @pytest.mark.parametrize("clock", [5, time, ManualClock, time.monotonic])
-def test_registry_refuses_what_is_no_clock(clock):
+def test_registry_refuses_an_object_that_is_no_clock(clock):
     with pytest.raises(ConfigError, match=r"^clock must be an object with monotonic_ns\(\) and"):
         Breakers(clock=clock)
 
 
 @pytest.mark.parametrize("config", [CircuitBreakerConfig, lambda: None, lambda _name, _more: {}])
-def test_registry_refuses_what_cannot_give_settings_for_a_name(config):
+def test_registry_refuses_a_function_that_takes_no_name(config):
     with pytest.raises(ConfigError, match=r"^config must be settings"):
         Breakers(config)

@@ -362,7 +362,7 @@ def test_breakers_can_be_made_and_used_in_the_middle_of_a_fork(arguments):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_breaker_is_timed_from_where_a_clock_stands_that_was_set_back():
+def test_breaker_made_after_the_clock_was_set_back_is_timed_from_there():
     clock = ManualClock()
     clock.advance(seconds=100)
     CircuitBreaker("b", clock=clock)

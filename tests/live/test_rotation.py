@@ -17,7 +17,7 @@ from recloser.log.reader import LogReader, segments_of
 STEPS = ("create", "write", "sync", "cut", "sync_folder")
 
 
-def test_a_segment_as_old_as_was_asked_is_followed_by_a_new_one(tmp_path, clock):
+def test_segment_older_than_segment_seconds_is_followed_by_a_new_one(tmp_path, clock):
     with EventLog(tmp_path, clock=clock, segment_seconds=60, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", log=log)
         for _ in range(13):
@@ -30,10 +30,10 @@ def test_a_segment_as_old_as_was_asked_is_followed_by_a_new_one(tmp_path, clock)
     assert replay(tmp_path).differences == []
 
 
-def test_a_crash_before_or_after_any_call_to_the_disk_leaves_a_log_that_goes_on(
+def test_crash_before_or_after_any_disk_call_leaves_a_log_that_can_be_continued(
     tmp_path, clock, monkeypatch
 ):
-    """What a process killed there leaves is a copy of the folder taken there."""
+    """Copy the folder at a point, as a process that is killed there leaves it."""
     folder, left = tmp_path / "log", []
 
     def copied(step, when):

@@ -34,7 +34,7 @@ def reopened(path, clock):
         return CircuitBreaker("b", log=log).snapshot()
 
 
-def test_within_one_boot_the_monotonic_hand_goes_on_and_the_wall_clock_is_not_asked(path, clock):
+def test_within_one_boot_time_goes_on_by_the_monotonic_clock_alone(path, clock):
     open_breaker(path, clock)
     clock.advance_monotonic(seconds=12)
     clock.advance_wall(seconds=-5 * HOUR)
@@ -68,7 +68,7 @@ def test_a_clock_set_forward_over_a_reboot_at_worst_probes_early(path, clock, wa
     assert opened_at(path) == 40 * 10**9
 
 
-def test_over_a_reboot_nothing_passes_where_nothing_waits(path, clock):
+def test_no_time_passes_over_a_reboot_if_no_breaker_waits(path, clock):
     with EventLog(path, clock=clock) as log:
         succeed(CircuitBreaker("b", log=log))
     clock.reboot()
@@ -77,7 +77,7 @@ def test_over_a_reboot_nothing_passes_where_nothing_waits(path, clock):
     assert opened_at(path) == 0
 
 
-def test_a_monotonic_hand_behind_the_log_is_another_one_whatever_its_name(path, clock):
+def test_monotonic_clock_before_the_logs_time_counts_as_another_boot(path, clock):
     open_breaker(path, clock)
     restarted = ManualClock(clock.now(), boot_id=clock.boot_id)
     assert reopened(path, restarted).retry_after == 30

@@ -109,7 +109,7 @@ def test_restart_with_other_settings_takes_them_without_a_warning(tmp_path, cloc
     assert [settings["failure_threshold"] for settings in configured(log)] == [3, 4]
 
 
-def test_registry_and_breaker_of_one_name_are_told_apart_by_their_places(log):
+def test_warning_names_the_places_of_registry_and_breaker_of_one_name(log):
     registry = Breakers(THREE, log=log)
     registry["bank"]
     line = sys._getframe().f_lineno

@@ -1,4 +1,4 @@
-"""What the public interface accepts is written, and read back as the state that it led to."""
+"""Whatever the public interface accepts is written, and read back as the same state."""
 
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ def errors(draw):
 
 @st.composite
 def uses(draw):
-    """What is done with a breaker, one after the other."""
+    """Steps that a test takes with a breaker, one after the other."""
     kinds = ["succeed", "fail", "ignore", "force_open", "force_closed", "reset", "set_mode", "wait"]
     use = draw(st.sampled_from(kinds))
     if use == "wait":
@@ -122,7 +122,7 @@ def accepted(make, *args, **kwargs):
     start=st.sampled_from([0, 5, 2**62, 2**63 - 1, 2**63]),
     used=st.lists(uses(), max_size=12),
 )
-def test_what_is_accepted_is_read_back(name, host, config, detail, start, used):
+def test_accepted_arguments_are_written_and_read_back(name, host, config, detail, start, used):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log"
         clock = ManualClock(monotonic_ns=start)

@@ -40,7 +40,7 @@ def test_a_function_is_decorated(breaker, log):
     assert outcomes(log) == ["succeeded", "failed"]
 
 
-def test_a_coroutine_function_is_decorated_and_asks_when_awaited(breaker, log, clock):
+def test_decorated_coroutine_function_is_admitted_when_awaited(breaker, log, clock):
     @breaker
     async def work(fails=False):
         clock.advance(seconds=2)
@@ -81,7 +81,7 @@ def hidden(function):
 
 
 @pytest.mark.parametrize("wrap", [hidden, functools.partial])
-def test_what_returns_an_awaitable_is_reported_when_that_has_been_awaited(breaker, log, wrap):
+def test_function_that_returns_an_awaitable_is_reported_when_it_was_awaited(breaker, log, wrap):
     """The sync form must not take the making of a coroutine for its success."""
 
     async def work():
@@ -256,7 +256,7 @@ def test_an_async_block_is_protected_in_each_task(breaker, log):
 @pytest.mark.parametrize(
     "form", ["call", "function", "coroutine", "generator", "agen", "with", "async with"]
 )
-def test_every_form_is_refused_by_an_open_breaker_before_anything_is_done(breaker, form):
+def test_open_breaker_rejects_every_kind_of_callable_before_it_runs(breaker, form):
     fail(breaker, 3)
 
     def function():
@@ -369,7 +369,7 @@ def test_partial_methods_and_cached_functions_are_protected(breaker, log):
     ],
     ids=lambda given: type(given).__name__,
 )
-def test_what_can_not_be_called_is_refused_at_once_and_counts_as_nothing(breaker, log, given):
+def test_object_that_can_not_be_called_is_refused_at_once(breaker, log, given):
     for use in (breaker, breaker.call):
         with pytest.raises(TypeError, match=f"{type(given).__name__}"):
             use(given)

@@ -1,4 +1,4 @@
-"""What a log has taken in and not written yet."""
+"""Events that a log has accepted and not written yet."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def waiting_in(buffer):
 
 
 @pytest.mark.parametrize("lost", [0, 3])
-def test_seal_that_comes_after_its_events_waits_behind_them(buffer, lost):
+def test_seal_waits_after_its_events(buffer, lost):
     """As where an exception has come up in between; the disk refuses earlier events by then."""
     buffer.lost, buffer.failure = lost, "the disk is full" if lost else None
     buffer.put([failed(1), failed(2)], None)

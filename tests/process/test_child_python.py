@@ -110,10 +110,10 @@ def test_tune_runs_no_planted_module(logs, hostile):
     spawning.write_text(
         "import sys\n"
         "from recloser.cli import run\n"
-        "from recloser.replay import tune\n"
+        "from recloser.whatif import settings_search\n"
         "if __name__ == '__main__':\n"
         "    sys.platform = 'darwin'\n"
-        "    tune._SMALL = 0\n"
+        "    settings_search._SMALL = 0\n"
         "    run()\n"
     )
     done = run_in(hostile, spawning, "tune", hostile / "calls")

@@ -1,4 +1,4 @@
-"""Forks: the locks that a forking thread is at are taken for it, and given back after it."""
+"""Forks: locks of a forking thread are taken before the fork and released after it."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ import os
 import threading
 
 both = threading.Barrier(2)
-os.register_at_fork(before=lambda: both.wait(20))  # called after the hook of what is imported later
+os.register_at_fork(before=lambda: both.wait(20))  # called after the hook of the module imported below
 
-from recloser import forks
+from recloser.process import forks
 
 
 class Holder:
@@ -41,7 +41,7 @@ print(statuses, [holder.lock.acquire(blocking=False) for holder in holders], for
 """
 
 
-def test_two_threads_that_fork_at_once_give_back_each_its_own_lock():
+def test_two_threads_that_fork_at_once_release_each_its_own_lock():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _TWO_THREADS_FORK_AT_ONCE],
         capture_output=True,

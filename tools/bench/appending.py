@@ -73,14 +73,14 @@ def _append(folder: Path, events: int) -> float:
     ) as log:
         fast_path = CircuitBreaker("payments", log=log).fast_path
         assert fast_path.admit_token is not None
-        at, leave = fast_path.monotonic_ns() - fast_path.origin, fast_path.admit_token
+        at, token = fast_path.monotonic_ns() - fast_path.origin, fast_path.admit_token
         log.flush()
         seconds = 0.0
         for first in range(0, events, _BLOCK):
             # At most a few thousand events wait: with more, the garbage collector would be measured.
             last = min(first + _BLOCK, events)
             for n in range(first, last):
-                fast_path.call_buffer.record(at + n, 700, leave)
+                fast_path.call_buffer.record(at + n, 700, token)
             started = time.perf_counter()
             log.flush()
             seconds += time.perf_counter() - started

@@ -1,6 +1,6 @@
-"""Checks of what breakers, registries and reports are given.
+"""Checks of the arguments of breakers, registries and reports.
 
-Each returns the argument in the form in which it is used, or raises one error that names the
+Each function returns the argument in the form in which it is used, or raises one error that names the
 argument. All of them run outside every lock, as they may run code of a user's class.
 """
 
@@ -18,14 +18,14 @@ from recloser.live.live_log import Log
 from recloser.live.memory_log import NoLog
 
 _SHOWN: Final = 40
-"""So many characters of a name that is too long are shown."""
+"""How many characters of a name that is too long are shown."""
 
 
 def checked_name(name: object) -> str:
-    """The name of a breaker as an exact ``str``, whatever subclass of it was given.
+    """Return the name of a breaker as an exact ``str``, whatever subclass of it was given.
 
     Raises:
-        ConfigError: It is empty, too long, or no text that UTF-8 can encode.
+        ConfigError: It is empty, too long, or not a text that UTF-8 can encode.
     """
     text: str = checked_text("name", name)
     size = wire_bytes(text)
@@ -38,10 +38,10 @@ def checked_name(name: object) -> str:
 
 
 def loggable_text(value: object) -> str | None:
-    """A text as a log can hold it: cut as ``limits.label`` says, what UTF-8 lacks shown escaped.
+    """Return a text as a log can hold it: shortened by ``limits.label``, and valid UTF-8.
 
     Raises:
-        ConfigError: It is not a text.
+        ConfigError: The value is not a text.
     """
     if value is None:
         return None
@@ -52,7 +52,7 @@ def loggable_text(value: object) -> str | None:
 
 
 def checked_mode(mode: object) -> Mode:
-    """The mode of a breaker.
+    """Return the mode of a breaker if it is valid.
 
     Raises:
         ConfigError: There is no such mode.
@@ -64,10 +64,10 @@ def checked_mode(mode: object) -> Mode:
 
 
 def checked_log(log: object) -> Log:
-    """The log that was given; without one, a log that keeps nothing.
+    """Return the log that was given; for None, a log that keeps nothing.
 
     Raises:
-        ConfigError: It is something else, such as the path of a log.
+        ConfigError: The value is something else, such as the path of a log.
     """
     if log is None:
         return NoLog()
@@ -83,10 +83,10 @@ def checked_log(log: object) -> Log:
 
 
 def checked_clock(clock: object) -> Clock | None:
-    """The clock that was given, if any.
+    """Return the clock that was given, or None.
 
     Raises:
-        ConfigError: It is something else, such as the class of a clock.
+        ConfigError: The value is something else, such as the class of a clock.
     """
     if clock is None:
         return None
@@ -103,10 +103,10 @@ def checked_clock(clock: object) -> Clock | None:
 def checked_config_source(
     config: object,
 ) -> CircuitBreakerConfig | Callable[[str], Settings] | None:
-    """The settings of a registry, or the function that gives them for a name.
+    """Return the settings of a registry, or the function that returns them for a name.
 
     Raises:
-        ConfigError: It is neither, or the function does not take a name.
+        ConfigError: The value is neither, or the function does not take a name.
     """
     if isinstance(config, Log):
         raise ConfigError(
@@ -125,10 +125,10 @@ def checked_config_source(
 
 
 def config_or_none(config: object) -> CircuitBreakerConfig | None:
-    """The configuration that was given, if any, as one.
+    """Return the configuration that was given, also as a mapping of settings; None for None.
 
     Raises:
-        ConfigError: It is neither a configuration nor a mapping of settings, or describes none.
+        ConfigError: The value is neither, or is not a valid configuration.
     """
     if config is None or isinstance(config, CircuitBreakerConfig):
         return config
@@ -136,10 +136,10 @@ def config_or_none(config: object) -> CircuitBreakerConfig | None:
 
 
 def checked_config(config: object) -> CircuitBreakerConfig:
-    """The configuration that was given; a mapping of settings becomes one.
+    """Return the configuration that was given, also as a mapping of settings.
 
     Raises:
-        ConfigError: It is neither, or describes none.
+        ConfigError: The value is neither, or is not a valid configuration.
     """
     if isinstance(config, Log):
         raise ConfigError(
@@ -149,10 +149,14 @@ def checked_config(config: object) -> CircuitBreakerConfig:
 
 
 def checked_folder(name: str, value: Any) -> Path:
-    """An argument that is the path of a folder.
+    """Return an argument that is the path of a folder.
+
+    Args:
+        name: The name of the argument, for the error.
+        value: The argument.
 
     Raises:
-        ConfigError: It is no path, or an empty one.
+        ConfigError: The value is not a path, or is empty.
     """
     try:
         path = as_text(os.fspath(value))

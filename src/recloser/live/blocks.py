@@ -1,12 +1,15 @@
-"""Which permit a ``with`` block is left with, as the breaker is one object for all blocks.
+"""Permits of ``with`` blocks: which permit belongs to the block that is left.
 
-A block is identified by its frame, which is the same when it is entered and when it is left,
-whatever thread, task or context that happens in. Only the id of the frame is kept, so nothing here
-keeps a frame alive; its code is compared too, as the frame of another function may get the id of one
-that is gone. A block that another object enters in one of its methods, with no ``with`` statement
-there, such as a client or an ``ExitStack``, is identified by that object. Where neither helps, a
-block of the context is left, or else one of the breaker: of several, one whose report changes
-nothing rather than a probe.
+The breaker is one object for all its blocks, so its ``__exit__`` must find the permit that its
+``__enter__`` gave. A block is identified in this order:
+
+1. By its frame, which is the same when the block is entered and left, in whatever thread, task or
+   context. Only the id of the frame is kept, so nothing here keeps a frame alive. The code of the
+   frame is compared too, as a frame of another function may get the id of one that is gone.
+2. By the object that entered it. Another object, such as a client or an ``ExitStack``, may enter the
+   block in one of its methods without a ``with`` statement there, and leave it in another method.
+3. If neither helps, a block of the same context is left, or else any open block of the breaker. Of
+   several blocks, one whose report changes nothing is preferred to a probe.
 
 There are no locks: each change of a dictionary is one step, and no two threads run one frame.
 """
@@ -33,25 +36,32 @@ _WITH: Final = frozenset(
     if name in opmap
 )
 _WITH_BYTES: Final = 16
-"""How far before the call of ``__enter__``, or the wait for it, a ``with`` statement begins."""
+"""How many bytes of code a ``with`` statement begins before its call of ``__enter__``."""
 
 _Owner: TypeAlias = ref[object] | int
-"""The object whose block it is, or the id of one that can't be referred to weakly."""
+"""The object whose block it is, or the id of an object that can't be referred to weakly."""
 
-# Nothing else distinguishes the blocks of one object. It fails where no Python code is the caller.
+# Nothing but the frame distinguishes blocks of one object. It fails if the caller is not Python code.
 _frame_at: Final = sys._getframe  # noqa: SLF001
 
 _by_frame: Final[dict[int, Permit]] = {}
 _by_owner: Final[dict[Permit, _Owner]] = {}
 
 _abandoned: Final[deque[Permit]] = deque()
-"""Blocks whose objects are gone, the newest ones: another object may leave them all the same."""
+"""The permits of the newest blocks whose objects are gone: another object may still leave them."""
 
-_MOST_ABANDONED: Final = 50
+_MAX_ABANDONED: Final = 50
 
 
 def enter(permit: Permit) -> None:
-    """Note the permit of a block; called by what the block calls, two frames above it."""
+    """Note the permit of a block that is entered.
+
+    This must be called by the function that the ``with`` statement calls: the block's frame is the
+    second one above.
+
+    Args:
+        permit: The permit.
+    """
     try:
         frame = _frame_at(2)
     except ValueError:
@@ -60,31 +70,35 @@ def enter(permit: Permit) -> None:
         hold(permit)
         return
     permit.code = code = frame.f_code
-    permit.place = place = id(frame)
+    permit.frame_id = frame_id = id(frame)
     owner = None if _is_at_with(frame) else _owner_of(frame)
     if owner is not None:
         _by_owner[permit] = _reference(owner, permit)
     else:
-        permit.below = _by_frame.get(place)
-        _by_frame[place] = permit
-        # A generator's context is its consumer's, whose calls are no part of the block; but the
-        # code under a ``@contextmanager`` is.
+        permit.below = _by_frame.get(frame_id)
+        _by_frame[frame_id] = permit
+        # A generator runs in the context of its consumer, whose calls are not part of the block. The
+        # code inside a ``with`` of a ``@contextmanager`` is part of it.
         if code.co_flags & _GENERATOR and not _is_run_by_contextlib(frame):
             return
     hold(permit)
 
 
 def exit_block(giver: BreakerState) -> Permit | None:
-    """The permit of the block that is left; None if the breaker has no open block.
+    """Return the permit of the block that is left; None if the breaker has no open block.
 
-    Called by what the block calls, as ``enter`` is.
+    This must be called by the function that the ``with`` statement calls: the block's frame is the
+    second one above.
+
+    Args:
+        giver: The state of the breaker.
     """
     try:
         frame = _frame_at(2)
     except ValueError:
         frame = None
-    place = id(frame)
-    permit = _by_frame.get(place)
+    frame_id = id(frame)
+    permit = _by_frame.get(frame_id)
     if (
         permit is not None
         and permit.giver is giver
@@ -92,11 +106,11 @@ def exit_block(giver: BreakerState) -> Permit | None:
         and permit.code is frame.f_code
     ):
         if permit.below is None:
-            _by_frame.pop(place, None)
+            _by_frame.pop(frame_id, None)
         else:
-            _by_frame[place] = permit.below
+            _by_frame[frame_id] = permit.below
     else:
-        permit = _elsewhere(giver, frame)
+        permit = _find_elsewhere(giver, frame)
         if permit is None:
             return None
         _forget(permit)
@@ -105,14 +119,22 @@ def exit_block(giver: BreakerState) -> Permit | None:
 
 
 def forget(permit: Permit) -> None:
-    """Drop the permit of a block that was not entered after all."""
-    if permit in _by_owner or hasattr(permit, "place"):
+    """Drop the permit of a block that was not entered after all.
+
+    Args:
+        permit: The permit.
+    """
+    if permit in _by_owner or hasattr(permit, "frame_id"):
         _forget(permit)
     release(permit)
 
 
 def is_in_generator(permit: Permit) -> bool:
-    """Whether a block was entered in a generator, plain or asynchronous."""
+    """Return whether a block was entered in a generator, plain or asynchronous.
+
+    Args:
+        permit: The permit of the block.
+    """
     return permit.code is not None and permit.code.co_flags & _GENERATOR != 0
 
 
@@ -122,13 +144,13 @@ def _is_run_by_contextlib(frame: FrameType) -> bool:
 
 
 def _is_at_with(frame: FrameType) -> bool:
-    """Whether what ``frame`` calls is called by a ``with`` statement that begins."""
+    """Return whether the current call in a frame is that of a ``with`` statement that begins."""
     at = frame.f_lasti
     return not _WITH.isdisjoint(frame.f_code.co_code[max(0, at - _WITH_BYTES) : at + 1 : 2])
 
 
-def _elsewhere(giver: BreakerState, frame: FrameType | None) -> Permit | None:
-    """The permit of a block that is not the innermost one of its frame, or is left in another."""
+def _find_elsewhere(giver: BreakerState, frame: FrameType | None) -> Permit | None:
+    """Return the permit of a block that is not the innermost of this frame, or is of another frame."""
     return (
         _of_frame(giver, frame)
         or _of_owner(giver, frame)
@@ -148,18 +170,18 @@ def _of_frame(giver: BreakerState, frame: FrameType | None) -> Permit | None:
 
 
 def _owner_of(frame: FrameType) -> object:
-    """The object whose method ``frame`` is; None if it is none's, or a generator's.
+    """Return the object whose method runs in a frame; None for a generator or a plain function.
 
-    The first argument of any function counts, as requests and the like are passed so.
+    The first argument of any function counts as its object, since requests are often passed so.
     """
     code = frame.f_code
     if not code.co_argcount or code.co_flags & _GENERATOR:
         return None
     owner = frame.f_locals.get(code.co_varnames[0])
     if frame.f_globals is vars(contextlib):
-        # ``pop_all`` of an ExitStack hands this on to another stack.
+        # The callbacks, which ``pop_all`` of an ExitStack hands on to another stack.
         return getattr(owner, "_exit_callbacks", owner)
-    # What is built in, such as a number or an error, may be shared by any number of callers.
+    # Built-in objects, such as numbers and errors, may be shared by any number of callers.
     return None if type(owner).__module__ == "builtins" else owner
 
 
@@ -174,8 +196,8 @@ def _abandon(permit: Permit, _reference: ref[object]) -> None:
     if _by_owner.pop(permit, None) is None:
         return
     _abandoned.append(permit)
-    while len(_abandoned) > _MOST_ABANDONED:
-        with contextlib.suppress(IndexError):  # another thread took it
+    while len(_abandoned) > _MAX_ABANDONED:
+        with contextlib.suppress(IndexError):  # another thread has removed it
             _abandoned.popleft().lost = True
 
 
@@ -183,7 +205,7 @@ def _of_owner(giver: BreakerState, frame: FrameType | None) -> Permit | None:
     owner = None if frame is None else _owner_of(frame)
     if frame is None or owner is None:
         return None
-    # A list of keys, as nothing can be collected, and change the dictionary, while it is made.
+    # A copy of the keys: no ``__del__`` can run, and change the dictionary, while the copy is made.
     of_owner = [
         permit
         for permit in reversed(list(_by_owner))
@@ -193,7 +215,7 @@ def _of_owner(giver: BreakerState, frame: FrameType | None) -> Permit | None:
         here = [
             permit
             for permit in of_owner
-            if permit.place == id(frame) and permit.code is frame.f_code
+            if permit.frame_id == id(frame) and permit.code is frame.f_code
         ]
         of_context = [permit for permit in _blocks_of_context(giver) if permit in of_owner]
         of_owner = here[:1] or of_context or of_owner
@@ -206,7 +228,7 @@ def _is_of(permit: Permit, owner: object) -> bool:
 
 
 def _most_harmless(permits: list[Permit]) -> Permit | None:
-    """The first permit of an epoch that is over, or else of no probe, or else of any kind."""
+    """Return the first permit of a past epoch, or else of no probe, or else of any kind."""
     return min(permits, key=_harm, default=None)
 
 
@@ -223,15 +245,15 @@ def _blocks_of_context(giver: BreakerState) -> list[Permit]:
 def _open_blocks(giver: BreakerState) -> list[Permit]:
     noted = [
         *list(_by_owner),
-        *(permit for place in list(_by_frame) for permit in _chain(place)),
+        *(permit for frame_id in list(_by_frame) for permit in _chain(frame_id)),
     ]
     return [permit for permit in noted if permit.giver is giver]
 
 
-def _chain(place: int) -> list[Permit]:
-    """The blocks that were entered in the frame of this id, newest first."""
+def _chain(frame_id: int) -> list[Permit]:
+    """Return the permits of the blocks entered in the frame of an id, newest first."""
     chain = []
-    permit = _by_frame.get(place)
+    permit = _by_frame.get(frame_id)
     while permit is not None:
         chain.append(permit)
         permit = permit.below
@@ -239,17 +261,17 @@ def _chain(place: int) -> list[Permit]:
 
 
 def _forget(permit: Permit) -> None:
-    """Drop a permit from where its block was noted."""
-    if _by_owner.pop(permit, None) is not None or not hasattr(permit, "place"):
+    """Remove a permit from where its block was noted."""
+    if _by_owner.pop(permit, None) is not None or not hasattr(permit, "frame_id"):
         return
     with contextlib.suppress(ValueError):
         _abandoned.remove(permit)
-    chain = _chain(permit.place)
+    chain = _chain(permit.frame_id)
     for above, block in pairwise(chain):
         if block is permit:
             above.below = permit.below
     if chain and chain[0] is permit:
         if permit.below is None:
-            _by_frame.pop(permit.place, None)
+            _by_frame.pop(permit.frame_id, None)
         else:
-            _by_frame[permit.place] = permit.below
+            _by_frame[permit.frame_id] = permit.below

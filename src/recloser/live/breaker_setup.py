@@ -45,7 +45,7 @@ def set_up(
     on_other_config: OnOtherConfig,
     needs_classifiers: bool,
 ) -> BreakerParts:
-    """Set up a breaker, of which all arguments are checked.
+    """Set up a breaker from checked arguments.
 
     Args:
         name: The breaker's name.

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 if TYPE_CHECKING:
-    import cython  # tells the compiler the name; this line never runs
+    import cython  # gives the compiler the name; this line never runs
 
     from recloser.live.call_tokens import CallToken
 else:

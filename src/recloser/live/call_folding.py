@@ -50,11 +50,6 @@ class CallFolding:
         self.folded = 0
         self.parents: int | None = None
 
-    @property
-    def is_all_folded(self) -> bool:
-        """Whether every buffered call is folded."""
-        return len(self.buffer) == self.folded
-
     def drain(self) -> int:
         """Fold all buffered calls, and record the counted calls whose second is over.
 

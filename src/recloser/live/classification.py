@@ -1,7 +1,8 @@
-"""What an exception or a result says about the dependency.
+"""Classification of exceptions and results as successes, failures or ignored calls.
 
-A predicate is the user's code: it never runs under a lock, and one that raises matches nothing. What
-an exception says of its own class is the user's code too, so the real class is asked where possible.
+A predicate is code of the user: it never runs under a lock, and a predicate that raises matches
+nothing. The ``__class__`` of an exception may be code of the user too, so its real type is used where
+possible.
 """
 
 import logging
@@ -29,17 +30,23 @@ _Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], object]
 def outcome_of_error(
     config: CircuitBreakerConfig, error: BaseException, breaker: str | None = None
 ) -> Outcome:
-    """How a call that raised ``error`` ended.
+    """Return the outcome of a call that raised an exception.
 
-    ``ignore`` is asked first. Unless ``record`` names it, an exception that is no ``Exception``
-    is ignored: a cancelled caller, or one that is shut down, is not a failed dependency. So is the
-    refusal of a breaker: that of ``breaker`` itself always, that of another unless ``record``
-    names it by its own type. Where ``record`` names
-    some, every other ``Exception`` is an answer of the dependency, a success.
+    The setting ``ignore`` is asked first. An exception that is not an ``Exception`` is ignored unless
+    ``record`` names it: a caller that is cancelled or shut down is not a failed dependency. The error
+    of a call that a breaker rejected is ignored too: that of ``breaker`` itself always, that of another
+    breaker unless ``record`` names its own type. If ``record`` names any types, every other
+    ``Exception`` is an answer of the dependency, and a success.
 
-    A group of exceptions is judged by the exceptions in it, unless ``record`` or ``ignore`` names
-    the type of the group: one failure makes it a failure, and it is ignored if all of them are. A
-    predicate that asks for groups, and matches none of them, judges the group as a whole.
+    A group of exceptions is judged by the exceptions in it, unless ``record`` or ``ignore`` names the
+    type of the group: one failure makes the group a failure, and the group is ignored if all its
+    exceptions are. A predicate that matches groups, and none of the exceptions in them, judges the
+    group as a whole.
+
+    Args:
+        config: The settings of the breaker.
+        error: The exception.
+        breaker: The name of the breaker.
 
     Raises:
         ConfigError: A dotted name in the configuration can't be resolved.
@@ -50,20 +57,30 @@ def outcome_of_error(
 def outcome_by_types(
     config: CircuitBreakerConfig, error: BaseException, breaker: str | None = None
 ) -> Outcome:
-    """As ``outcome_of_error``, if every predicate matched nothing; none of them is asked."""
+    """Return the outcome of a call that raised an exception, without asking any predicate.
+
+    Args:
+        config: The settings of the breaker.
+        error: The exception.
+        breaker: The name of the breaker.
+    """
     resolved = config.resolved
     types = Resolved(_types_in(resolved.record), _types_in(resolved.ignore), None)
     return _outcome(types, error, breaker)
 
 
 def outcome_of_type(config: CircuitBreakerConfig, error: type[BaseException]) -> Outcome | None:
-    """How every call ended that raised an error of this very type; None where that depends on more.
+    """Return the outcome of every call that raises exactly this type; None if that depends on more.
 
-    It does where a predicate is asked, of groups and refusals, and where the error or a type that is
-    named may say of its own what it is.
+    It depends on more if a predicate is asked, for groups and rejected calls, and if the exception or
+    a type that the settings name may itself decide of which type it is.
+
+    Args:
+        config: The settings of the breaker.
+        error: The type.
     """
     resolved = config.resolved
-    if issubclass(error, _JUDGED_APART) or _may_say_its_class(error):
+    if issubclass(error, _SPECIAL_TYPES) or _may_say_its_class(error):
         return None
     named = (*resolved.ignore, *resolved.record)
     # Types of other metaclasses, such as those of ``abc``, may count others as their own.
@@ -79,7 +96,7 @@ def outcome_of_type(config: CircuitBreakerConfig, error: type[BaseException]) ->
 
 
 def _may_say_its_class(error: type[BaseException]) -> bool:
-    """Whether objects of the type can say that they are of another one."""
+    """Return whether objects of a type can claim to be of another type."""
     return type(error) is not type or any("__class__" in vars(each) for each in _mro_of(error)[:-1])
 
 
@@ -95,7 +112,7 @@ def _matches_nothing(_error: BaseException) -> bool:
 
 
 def _outcome(resolved: Resolved, error: BaseException, breaker: str | None) -> Outcome:
-    if issubclass(type(error), _JUDGED_APART):
+    if issubclass(type(error), _SPECIAL_TYPES):
         if isinstance(error, BaseExceptionGroup):
             return _outcome_of_group(resolved, error, breaker)
         return _outcome_of_refusal(resolved, error, breaker)
@@ -108,11 +125,16 @@ def _outcome(resolved: Resolved, error: BaseException, breaker: str | None) -> O
     return Outcome.SUCCEEDED if resolved.record else Outcome.FAILED
 
 
-_JUDGED_APART: Final = (BaseExceptionGroup, *REFUSALS)
+_SPECIAL_TYPES: Final = (BaseExceptionGroup, *REFUSALS)
 
 
 def is_refusal_of(breaker: str | None, error: object) -> bool:
-    """Whether an exception is the refusal of the breaker of this name."""
+    """Return whether an exception is the error of a call that a breaker rejected.
+
+    Args:
+        breaker: The name of the breaker.
+        error: The exception, or another object.
+    """
     if not issubclass(type(error), REFUSALS):
         return False
     try:
@@ -144,10 +166,10 @@ def _outcome_of_group(
 
 
 def _is_meant(classifiers: Iterable[_Classifier], group: BaseExceptionGroup[BaseException]) -> bool:
-    """Whether a predicate matches the group because it is one, and none of the exceptions in it.
+    """Return whether a predicate matches a group because it is a group.
 
-    ``not isinstance(error, ValueError)`` is true of every group too, but does not mean groups: it
-    is also true of an exception that has nothing but the arguments of the group.
+    ``not isinstance(error, ValueError)`` is true for every group too, but does not ask for groups: it
+    is also true for a plain exception with the arguments of the group.
     """
     for classifier in classifiers:
         if isinstance(classifier, type) or not _match(classifier, group):
@@ -192,9 +214,14 @@ def _outcomes_in(
 def names(
     config: CircuitBreakerConfig, error: BaseException, family: tuple[type[BaseException], ...]
 ) -> bool:
-    """Whether ``record`` names the type of ``error`` by a type of ``family`` or a subtype of one.
+    """Return whether ``record`` names the type of an exception by a type of a family.
 
-    A type that is more general, such as ``Exception``, does not name it in this sense.
+    A type that is more general than the family, such as ``Exception``, does not count.
+
+    Args:
+        config: The settings of the breaker.
+        error: The exception.
+        family: The types of the family; their subtypes belong to it too.
     """
     return _names(config.resolved.record, error, family)
 
@@ -213,7 +240,12 @@ def _names(
 
 
 def outcome_of_early_close(config: CircuitBreakerConfig, error: GeneratorExit) -> Outcome:
-    """How a stream ended that its consumer closed after at least one item."""
+    """Return the outcome of a stream that its consumer closed after at least one item.
+
+    Args:
+        config: The settings of the breaker.
+        error: The exception with which the stream was closed.
+    """
     if config.ignore and _matches(config.resolved.ignore, error):
         return Outcome.IGNORED
     if config.record and _matches(config.resolved.record, error):
@@ -222,7 +254,11 @@ def outcome_of_early_close(config: CircuitBreakerConfig, error: GeneratorExit) -
 
 
 def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
-    """Whether a result that was returned is a failure.
+    """Return whether a result is a failure.
+
+    Args:
+        config: The settings of the breaker.
+        result: The result.
 
     Raises:
         ConfigError: The dotted name of the predicate can't be resolved.
@@ -233,7 +269,7 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
     if predicate is None:
         return False
     try:
-        return _said(predicate, predicate(result))
+        return _is_true(predicate, predicate(result))
     except BaseException as raised:
         if _is_from_outside(raised):
             raise
@@ -245,8 +281,8 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
         return False
 
 
-def _said(predicate: object, answer: object) -> bool:
-    """Whether an answer of a predicate is a yes; one that has to be awaited or iterated is a no."""
+def _is_true(predicate: object, answer: object) -> bool:
+    """Return whether an answer of a predicate is true; an answer that must be awaited is not."""
     if answer is True or answer is False:
         return answer
     if not isinstance(answer, Awaitable | Generator | AsyncGenerator):
@@ -254,7 +290,7 @@ def _said(predicate: object, answer: object) -> bool:
     if isinstance(answer, Coroutine | Generator):
         answer.close()  # or Python warns that it was never awaited
     if id(predicate) not in _lazy_predicates:
-        if len(_lazy_predicates) >= _MOST_REMEMBERED:
+        if len(_lazy_predicates) >= _MAX_REMEMBERED:
             _lazy_predicates.clear()
         _lazy_predicates[id(predicate)] = predicate
         log(
@@ -266,21 +302,24 @@ def _said(predicate: object, answer: object) -> bool:
     return False
 
 
-_MOST_REMEMBERED: Final = 1000
+_MAX_REMEMBERED: Final = 1000
 _lazy_predicates: Final[dict[int, object]] = {}
-"""By id, the predicates of which it was logged that they returned such an object."""
+"""By id, the predicates for which it was logged that their answer must be awaited or iterated."""
 
 
 def _is_from_outside(raised: BaseException) -> bool:
-    """Whether an exception may be Ctrl-C, or is that of a signal handler, and not a predicate's."""
+    """Return whether an exception may be Ctrl-C or comes from a signal handler."""
     return isinstance(raised, KeyboardInterrupt) or is_of_signal_handler(raised)
 
 
 def type_name(error_type: type[BaseException]) -> str:
-    """The dotted name of an exception type; a builtin one goes without its module.
+    """Return the dotted name of an exception type; a builtin type has no module in it.
 
-    A metaclass is not asked, and a module that is no text is left out, unless it is None. A name
-    that is too long for a log is cut as ``limits.label`` says.
+    No metaclass is asked. A module that is not a text is left out, unless it is None. A name that is
+    too long for a log is shortened by ``limits.label``.
+
+    Args:
+        error_type: The type.
     """
     name = _qualified_name_of(error_type)
     try:
@@ -309,7 +348,7 @@ def _match(classifier: _Classifier, error: BaseException) -> bool:
     try:
         if isinstance(classifier, type):
             return isinstance(error, classifier)
-        return _said(classifier, classifier(error))
+        return _is_true(classifier, classifier(error))
     except BaseException as raised:
         if _is_from_outside(raised):
             raise

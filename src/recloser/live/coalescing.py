@@ -81,7 +81,7 @@ class Recorder(Protocol):
 
 
 class Coalescing:
-    """What is only counted of the breakers of one log; all methods are called under the lock.
+    """Calls of one log that are only counted so far; all methods are called under the lock.
 
     A heap has the end of each breaker's current second, so that a sequencer with 100,000 breakers
     looks only at those whose counters are due.

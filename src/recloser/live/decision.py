@@ -28,9 +28,9 @@ class Permit:
         "breaker",
         "code",
         "epoch",
+        "frame_id",
         "giver",
         "lost",
-        "place",
         "probe",
         "started_at",
     )
@@ -39,7 +39,7 @@ class Permit:
     below: "Permit | None"
     code: CodeType | None
     lost: bool
-    place: int
+    frame_id: int
 
     rides: ClassVar[bool] = False
 

@@ -1,11 +1,11 @@
-"""Results whose end comes later than the call: each is followed, and reported when it ends.
+"""Results that end later than the call that returned them, and are reported when they end.
 
-Followed are coroutines, generators, the context managers of ``contextlib``, and the futures of
-``asyncio`` and ``concurrent.futures``. Any other result, awaitable or not, is handed back as it is,
-and the call has succeeded: a client, a lazy proxy or a mock may be awaitable and be much more.
+These are coroutines, generators, the context managers of ``contextlib``, and the futures of
+``asyncio`` and ``concurrent.futures``. Any other result, awaitable or not, is returned as it is, and
+the call has succeeded: a client, a lazy proxy or a mock may be awaitable and be much more.
 
-Only the type of a result is looked at. To ask it for an attribute would evaluate a lazy proxy, and
-to compare or hash its type could run a metaclass of the user.
+Only the type of a result is looked at. Asking a result for an attribute would evaluate a lazy proxy,
+and comparing or hashing its type could run a metaclass of the user.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from recloser.live.nesting import hold, release
 
 
 class Reporter(Protocol):
-    """The breaker that a result is reported to."""
+    """A breaker, as a deferred result sees it: the end of the result is reported to it."""
 
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
-        """Protect a function."""
+        """Return a function with every call protected."""
 
     def classify_and_report(
         self, permit: Permit, error: BaseException | None = None, result: object = None
     ) -> None:
-        """Report what a call raised or returned."""
+        """Report a call by what it raised or returned."""
 
     def report_early_close(self, permit: Permit, error: GeneratorExit) -> None:
         """Report a stream that was closed after at least one item."""
@@ -37,14 +37,14 @@ class Reporter(Protocol):
     def after_ignored(
         self, permit: Permit | None = None, error: BaseException | str | None = None
     ) -> None:
-        """Report an end that says nothing about the dependency."""
+        """Report a call whose end says nothing about the dependency."""
 
 
 Follow: TypeAlias = Callable[[Reporter, Permit, Any], Any]
 
-_MOST_PLAIN: Final = 256
+_MAX_PLAIN: Final = 256
 _plain: Final[dict[int, type]] = {}
-"""Types of results that are known to end with the call, by their ids."""
+"""By id, types of results that are known to end with the call."""
 
 _is_subclass: Final = type.__subclasscheck__
 _name_of: Final = type.__dict__["__name__"].__get__
@@ -52,14 +52,18 @@ _module_of: Final = type.__dict__["__module__"].__get__
 
 
 def follow_of(kind: type) -> Follow | None:
-    """What follows a result of this type to its end; None if it ended with the call."""
+    """Return the function that follows results of a type to their end; None if they have ended.
+
+    Args:
+        kind: The type of a result.
+    """
     if kind is CoroutineType:
         return _follow_coroutine
     if _plain.get(id(kind)) is kind:
         return None
     follow = _found(kind)
     if follow is None:
-        if len(_plain) >= _MOST_PLAIN:
+        if len(_plain) >= _MAX_PLAIN:
             _plain.clear()
         _plain[id(kind)] = kind
     return follow
@@ -80,12 +84,12 @@ def _found(kind: type) -> Follow | None:
 
 
 def _is_compiled_coroutine(kind: type) -> bool:
-    """Whether it is the type of the coroutines of Cython, which has one of its own per version."""
+    """Return whether a type is that of Cython's coroutines; each version of Cython has its own type."""
     return _name_of(kind) == "coroutine" and str(_module_of(kind)).startswith("_cython_")
 
 
 def _is_future(kind: type) -> bool:
-    """Whether it is a future; a module that nobody has imported has made none."""
+    """Return whether a type is that of a future; a module that is not imported has made none."""
     for name in ("asyncio", "concurrent.futures"):
         future = getattr(sys.modules.get(name), "Future", None)
         if isinstance(future, type) and _is_subclass(future, kind):
@@ -93,10 +97,11 @@ def _is_future(kind: type) -> bool:
     return False
 
 
-class _Unended:
-    """Gives the probe back that a result was made with which nobody ever began, once nobody can.
+class _UnbegunProbe:
+    """Reports the probe of a result that was never begun, as soon as nobody can begin it.
 
-    It lives in the frame of what follows the result, so it dies with that.
+    It is referred to by the frame of the function that follows the result, so it is deleted together
+    with that.
     """
 
     __slots__ = ("_permit", "_reporter")
@@ -110,9 +115,9 @@ class _Unended:
             self._reporter.after_ignored(self._permit)
 
 
-def _unended(reporter: Reporter, permit: Permit) -> _Unended | None:
-    """Where no probe waits for it, a result that was never begun is nothing to report."""
-    return _Unended(reporter, permit) if permit.probe else None
+def _unbegun_probe(reporter: Reporter, permit: Permit) -> _UnbegunProbe | None:
+    """Return what reports a result that was never begun; None if the call is not a probe."""
+    return _UnbegunProbe(reporter, permit) if permit.probe else None
 
 
 def _named_as(original: Any, follower: Any) -> Any:
@@ -122,31 +127,31 @@ def _named_as(original: Any, follower: Any) -> Any:
 
 
 def _follow_coroutine(reporter: Reporter, permit: Permit, awaited: Any) -> Any:
-    return _named_as(awaited, awaiting(reporter, permit, awaited, _unended(reporter, permit)))
+    return _named_as(awaited, awaiting(reporter, permit, awaited, _unbegun_probe(reporter, permit)))
 
 
 def _follow_generator(reporter: Reporter, permit: Permit, generator: Any) -> Any:
-    unended = _unended(reporter, permit)
+    unbegun = _unbegun_probe(reporter, permit)
     if generator.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE:
-        return _named_as(generator, _await_generator(reporter, permit, generator, unended))
+        return _named_as(generator, _await_generator(reporter, permit, generator, unbegun))
 
-    def begin(_held: _Unended | None = unended) -> tuple[Permit, Generator[Any, Any, Any]]:
+    def begin(_held: _UnbegunProbe | None = unbegun) -> tuple[Permit, Generator[Any, Any, Any]]:
         return permit, generator
 
     return _named_as(generator, iterating(reporter, begin)())
 
 
 def _follow_async_generator(reporter: Reporter, permit: Permit, generator: Any) -> Any:
-    unended = _unended(reporter, permit)
+    unbegun = _unbegun_probe(reporter, permit)
 
-    def begin(_held: _Unended | None = unended) -> tuple[Permit, AsyncGenerator[Any, Any]]:
+    def begin(_held: _UnbegunProbe | None = unbegun) -> tuple[Permit, AsyncGenerator[Any, Any]]:
         return permit, generator
 
     return _named_as(generator, async_iterating(reporter, begin)())
 
 
 def _follow_manager(kind: type, reporter: Reporter, permit: Permit, manager: Any) -> Any:
-    """Follow the generator inside, so that the manager stays the object that it is."""
+    """Follow the generator inside a context manager, and return the same manager."""
     if type(getattr(manager, "gen", None)) is not kind:
         reporter.classify_and_report(permit, result=manager)
         return manager
@@ -165,16 +170,16 @@ def _follow_manager(kind: type, reporter: Reporter, permit: Permit, manager: Any
 
 
 def _follow_future(reporter: Reporter, permit: Permit, future: Any) -> Any:
-    """Report a future when it is done; it is handed back as it is.
+    """Report a future when it is done, and return the same future.
 
-    Its callbacks are the one way to learn of its end that leaves the object alone, and that does
-    not depend on whether, where or how often it is awaited.
+    A callback is the only way to learn of the end that does not change the object, and that does not
+    depend on whether, where or how often the future is awaited.
     """
 
     def report(done: Any) -> None:
         if done.cancelled():
             reporter.after_ignored(permit, "CancelledError")
-        # Not by exception(): after a call of that, asyncio no longer warns that the exception was
+        # Not by ``exception()``: after a call of it, asyncio no longer warns that the exception was
         # never retrieved.
         elif done._exception is not None:  # noqa: SLF001
             reporter.classify_and_report(permit, done._exception)  # noqa: SLF001
@@ -186,7 +191,7 @@ def _follow_future(reporter: Reporter, permit: Permit, future: Any) -> Any:
             report(future)
         else:
             future.add_done_callback(report)
-    except Exception:  # noqa: BLE001  # a subclass of the user's may do anything; its result stands
+    except Exception:  # noqa: BLE001  # a subclass of the user may do anything; the result stands
         if not permit.spent:
             reporter.classify_and_report(permit, result=future)
     return future
@@ -196,10 +201,16 @@ async def awaiting(
     reporter: Reporter,
     permit: Permit,
     awaited: Awaitable[Any],
-    _held: _Unended | None = None,
+    _held: _UnbegunProbe | None = None,
 ) -> Any:
-    """Await, and report the end."""
-    # As where a function is called: whatever comes up, the permit is reported and released.
+    """Await a result, and report how it ended.
+
+    Args:
+        reporter: The breaker.
+        permit: The permit of the call.
+        awaited: The result.
+    """
+    # As in the wrapper of a function: whatever comes up, the permit is reported and released.
     try:
         if permit.probe:
             hold(permit)
@@ -217,22 +228,23 @@ async def awaiting(
 
 @coroutine
 def _await_generator(
-    reporter: Reporter, permit: Permit, generator: Awaitable[Any], _held: _Unended | None
+    reporter: Reporter, permit: Permit, generator: Awaitable[Any], _held: _UnbegunProbe | None
 ) -> Generator[Any, Any, Any]:
-    """Await a coroutine that is a generator: what it yields are no items."""
+    """Await a coroutine that is a generator, whose yielded values are not items of a stream."""
     return (yield from awaiting(reporter, permit, generator).__await__())
 
 
 def iterating(
     reporter: Reporter, begin: Callable[..., tuple[Permit, Generator[Any, Any, Any]]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
-    """A generator function whose generators report their end.
+    """Return a generator function whose generators report their end.
 
-    One that is closed has yielded an item, as a generator that was not begun is closed without it.
+    A generator that is closed here has yielded an item: one that was not begun is closed without
+    running this code.
 
     Args:
         reporter: The breaker.
-        begin: Called when one is begun; gives the permit, and the generator that is run.
+        begin: Called when a generator is begun; returns the permit, and the generator to run.
     """
 
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -252,9 +264,9 @@ def iterating(
 
 
 def _held_steps(permit: Permit, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Like ``yield from``, with the permit held only while the generator itself runs.
+    """Do what ``yield from`` does, with the permit held only while the generator itself runs.
 
-    Its context is that of its consumer, whose own calls are not part of the probe.
+    The generator runs in the context of its consumer, whose own calls are not part of the probe.
     """
     step: Callable[[], Any] = partial(next, generator)
     while True:
@@ -283,11 +295,11 @@ def _held_steps(permit: Permit, generator: Generator[Any, Any, Any]) -> Generato
 def async_iterating(
     reporter: Reporter, begin: Callable[..., tuple[Permit, AsyncGenerator[Any, Any]]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """An asynchronous generator function whose generators report their end.
+    """Return an asynchronous generator function whose generators report their end.
 
     Args:
         reporter: The breaker.
-        begin: Called when one is begun; gives the permit, and the generator that is run.
+        begin: Called when a generator is begun; returns the permit, and the generator to run.
     """
 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
@@ -310,11 +322,12 @@ def async_iterating(
             except StopAsyncIteration:
                 pass
             finally:
-                # One that was abandoned in the midst of a step counts as running for ever.
+                # A generator that was abandoned in the middle of a step counts as running for ever.
                 if not getattr(generator, "ag_running", False):
                     await generator.aclose()
         except BaseException as error:
-            # One that reaches an ``await`` is no close by the consumer: the task was abandoned.
+            # A GeneratorExit that reaches an ``await`` is no close by the consumer: the task was
+            # abandoned.
             if error is closing:
                 reporter.report_early_close(permit, closing)
             else:

@@ -121,7 +121,9 @@ class DiskWriter:
         self.safe_seq = self.lost_seq = 0
         self._notes_disturbance = False
 
-    def begin_in_child(self, sequencer: Sequencer, appender: Appender, parent: int) -> None:
+    def begin_in_child(
+        self, sequencer: Sequencer, appender: Appender, parent: int, forked: int
+    ) -> None:
         """In a forked child: begin the child's log; called under the sequencer's lock.
 
         Its header, and the states that the child was forked with, then wait to be written.
@@ -130,8 +132,9 @@ class DiskWriter:
             sequencer: The sequencer of the log.
             appender: The child's appender.
             parent: The process number of the parent.
+            forked: The count of forks before ``appender`` was made.
         """
-        fold, buffer, forked = sequencer.fold, self._buffer, forks.passed
+        fold, buffer = sequencer.fold, self._buffer
         sequencer.is_whole = False
         self._is_torn = False
         self._failing = None
@@ -340,7 +343,7 @@ class DiskWriter:
         if forked == forks.passed:
             self.check_folder()
         if self.folder.lock is None and forked == forks.passed:
-            self.folder.make_for_child(self.appender)
+            self.folder.make_for_child(self)
         appender = self.appender
         for chunk, lines in encoded(batch):
             if forked != forks.passed:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from recloser.process import forks
 from recloser.process.timed_lock import TimedLock
@@ -25,13 +25,18 @@ class EntryLock:
     a lock by ``with`` and the body that releases it. So no exception leaks a lock.
 
     Args:
+        run_change: Makes a change that was passed to ``hold``, with what must be done before and after
+            every change; called under the lock.
         after_fork: Called in a forked child before the locks are used there, with True if this thread
             itself holds them.
     """
 
-    __slots__ = ("_after_fork", "_forks", "_inside", "_is_stuck", "_lock")
+    __slots__ = ("_after_fork", "_forks", "_inside", "_is_stuck", "_lock", "_run_change")
 
-    def __init__(self, after_fork: Callable[[bool], None]) -> None:
+    def __init__(
+        self, run_change: Callable[[Callable[[], Any]], Any], after_fork: Callable[[bool], None]
+    ) -> None:
+        self._run_change = run_change
         self._after_fork = after_fork
         self._is_stuck = False
         self._make_locks()
@@ -66,8 +71,10 @@ class EntryLock:
                 if is_taken and not self._inside.locked():
                     with self._inside:
                         self._is_stuck = False
-                        result = change()  # in the block, where an exception releases the lock
-                    return result  # noqa: RET504  # after the inner block, which is then over
+                        result: R = self._run_change(
+                            change
+                        )  # in the block, where an exception releases
+                    return result  # after the inner block, which is then over
         except RuntimeError:
             if is_taken:
                 raise

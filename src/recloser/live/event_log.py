@@ -222,9 +222,10 @@ class EventLog(Log):
 
     def begin_in_child(self) -> None:
         """Begin the log of a forked child, before its first event; called under the lock."""
-        sequencer, appender = self._sequencer, self._appender_after(Tail(), 0)
+        sequencer, forked = self._sequencer, forks.passed
         assert sequencer is not None
-        self._writer.begin_in_child(sequencer, appender, self._parent)
+        appender = self._appender_after(Tail(), 0)
+        self._writer.begin_in_child(sequencer, appender, self._parent, forked)
 
     # What the sequencer asks for.
 

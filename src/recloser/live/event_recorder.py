@@ -309,7 +309,7 @@ class EventRecorder(ABC):
     @property
     def is_all_folded(self) -> bool:
         """Whether every buffered call is folded."""
-        return self.folding.is_all_folded
+        return len(self.call_buffer) == self.folding.folded
 
     def _renew_fast_path(self, breaker: str) -> None:
         """Bring a fast path up to date after an event that fired no edge."""

@@ -5,7 +5,7 @@ Most calls of a closed breaker cannot fire an edge. The breaker has failures *to
 number of calls may fail or be slow, in any order and with any other calls in between, without firing
 an edge. Up to that number, a failed or slow call needs no lock, and neither does a successful call:
 it reads the fast path's ``AdmitToken``, and when it ends it is appended to the call buffer or is only
-counted. The same holds for rejected calls while the breaker can do nothing but reject: they use the
+counted. The same holds for rejected calls while the breaker can only reject calls: they use the
 ``RejectToken``.
 
 Why the log is still exact:
@@ -50,8 +50,8 @@ class FastPath:
         breaker: The breaker's name.
         admit_token: The token on which calls are admitted until it expires; None if every call must
             take the lock.
-        reject_token: The token with which calls are rejected; None unless the breaker can do nothing
-            but reject.
+        reject_token: The token with which calls are rejected; None unless the breaker can
+            only reject calls.
         admits_bad: Whether failed, slow and ignored calls may be recorded without the lock.
         monotonic_ns: Reads the monotonic clock, in nanoseconds.
         is_system_clock: Whether ``monotonic_ns`` is that of the system's clock.

@@ -37,7 +37,7 @@ from recloser.live.deferred_results import Reporter, follow_of
 from recloser.live.fast_path import FastPath
 
 if TYPE_CHECKING:
-    import cython  # tells the compiler the name; this line never runs
+    import cython  # gives the compiler the name; this line never runs
 else:
     from recloser.core import interpreted as cython
 

@@ -18,31 +18,31 @@ from recloser.process.host_logging import is_of_signal_handler
 _logger: Final = logging.getLogger("recloser")
 
 _ERRORS_LOGGED: Final = 10
-"""Errors of a listener that are logged each; of later ones, one per second is."""
+"""How many errors of a listener are logged each; after that, one per second is logged."""
 
 
 class Listener:
-    """Receives a breaker's events in their order; subclass it and override what is wanted.
+    """Receives a breaker's events in their order; subclass it and override the methods you need.
 
-    By default a listener is called in a thread of the log's own, so that a slow one delays no call.
-    Events wait for it in a queue of 10,000, of which the last 1,000 places are kept for changes of
-    state; what finds no place is dropped and counted in ``LogHealth.missed_by_listeners``.
-    ``CircuitBreaker.flush`` waits until the listeners were called.
+    By default a listener is called in a thread of the log, so that a slow listener delays no call.
+    Events wait for it in a queue of 10,000, of which the last 1,000 places are reserved for changes of
+    state. Events for which there is no room are dropped and counted in
+    ``LogHealth.missed_by_listeners``. ``CircuitBreaker.flush`` waits until the listeners were called.
 
     An exception that a listener raises is logged and goes no further, ``SystemExit`` included. A
-    ``KeyboardInterrupt`` leaves an inline listener, as it may be the user's Ctrl-C. An exception
+    ``KeyboardInterrupt`` of an inline listener goes on, as it may be the user's Ctrl-C. An exception
     that a signal handler raises goes on too.
 
     Attributes:
         inline: Whether it is called in the thread that caused the event, right after the event was
-            recorded, as is needed to read that thread's context. Such a listener must be quick:
-            calls wait for it. One call delivers a few events at most; where threads record at the
-            same moment, another thread may call it.
-        hears_successes: Whether it receives each call that went well, which costs every call more;
-            by default if it overrides ``on_event``.
-        hears_refusals: Whether it receives each refusal at once, which costs every refusal more; by
-            default if it overrides ``on_event``. If not, it receives one event for many refusals, up
-            to a second later.
+            recorded, as is needed to read that thread's context. Such a listener must be quick, as
+            calls wait for it. One call delivers a few events at most. If threads record at the same
+            moment, another thread may call the listener.
+        hears_successes: Whether it receives each success, which makes every call slower; by default
+            only if it overrides ``on_event``.
+        hears_refusals: Whether it receives each rejection at once, which makes every rejection slower;
+            by default only if it overrides ``on_event``. If not, it receives one event for many
+            rejections, up to a second later.
     """
 
     inline: bool = False
@@ -50,19 +50,27 @@ class Listener:
     hears_refusals: bool | None = None
 
     def on_event(self, event: BreakerEvent) -> None:
-        """An event about the breaker was recorded; changes of state are among them."""
+        """Receive an event about the breaker that was recorded; changes of state are among them.
+
+        Args:
+            event: The event.
+        """
 
     def on_transition(self, edge: Edge) -> None:
-        """The breaker changed its state."""
+        """Receive a change of the breaker's state.
+
+        Args:
+            edge: The change.
+        """
 
 
 def hears_successes(listener: Listener) -> bool:
-    """Whether a listener receives successes."""
+    """Return whether a listener receives each success."""
     return _or_if_it_listens(listener.hears_successes, listener)
 
 
 def hears_refusals(listener: Listener) -> bool:
-    """Whether a listener receives each refusal at once."""
+    """Return whether a listener receives each rejection at once."""
     return _or_if_it_listens(listener.hears_refusals, listener)
 
 
@@ -72,14 +80,14 @@ def _or_if_it_listens(wish: bool | None, listener: Listener) -> bool:
 
 @define(eq=False)
 class Subscription:
-    """A listener and its wishes, which were read once, as reading them may run a user's code.
+    """A listener and what it receives, which was read once, as reading it may run a user's code.
 
     Attributes:
         listener: The listener.
         is_inline: Whether it is called in the thread that caused the event.
         hears_events: Whether it receives more than changes of state.
         hears_successes: Whether it receives each success.
-        hears_refusals: Whether it receives each refusal at once.
+        hears_refusals: Whether it receives each rejection at once.
     """
 
     listener: Listener
@@ -91,8 +99,12 @@ class Subscription:
     _quiet_until_ns: int = field(default=0, init=False)
 
     def notify(self, event: BreakerEvent) -> None:
-        """Call the listener, and log what it raises."""
-        listener = self.listener  # before the try block: what interrupts this is not the listener's
+        """Call the listener, and log what it raises.
+
+        Args:
+            event: The event.
+        """
+        listener = self.listener  # before the try block: an exception here is not the listener's
         try:
             listener.on_event(event)
             if event.kind == "state_changed":
@@ -103,14 +115,14 @@ class Subscription:
             self._log(error, event.kind)
 
     def _is_from_outside(self, error: BaseException) -> bool:
-        """Whether the error may be Ctrl-C, or is that of a signal handler, and not the listener's."""
+        """Return whether the error may be Ctrl-C, or comes from a signal handler."""
         is_in_main = threading.current_thread() is threading.main_thread()
         if isinstance(error, KeyboardInterrupt):
             return is_in_main or self.is_inline
         return is_in_main and is_of_signal_handler(error)
 
     def _log(self, error: BaseException, kind: str) -> None:
-        """Log an exception of the listener, unless there were many already.
+        """Log an exception of the listener, unless many were logged already.
 
         A logging handler may call a breaker of this listener: without a limit, each error would
         lead to the next.
@@ -131,10 +143,13 @@ class Subscription:
 
 
 def subscriptions(listeners: Iterable[Listener] | Listener | None) -> tuple[Subscription, ...]:
-    """Check the ``listeners`` argument of a breaker: several listeners, one, or none.
+    """Check the ``listeners`` argument of a breaker and return its subscriptions.
+
+    Args:
+        listeners: Several listeners, one, or None.
 
     Raises:
-        ConfigError: Something in it is no listener, or could not be called as one.
+        ConfigError: Something in it is not a listener, or could not be called as one.
     """
     if listeners is None:
         return ()
@@ -154,7 +169,7 @@ def _subscription(listener: object) -> Subscription:
             "on_event or on_transition, and give an instance"
         )
     try:
-        return _asked(listener)
+        return _subscription_of(listener)
     except (
         ArithmeticError,
         AttributeError,
@@ -172,7 +187,7 @@ def _subscription(listener: object) -> Subscription:
         ) from error
 
 
-def _asked(listener: Listener) -> Subscription:
+def _subscription_of(listener: Listener) -> Subscription:
     for method in (listener.on_event, listener.on_transition):
         if _is_never_run(method):
             raise ConfigError(
@@ -195,7 +210,7 @@ def _asked(listener: Listener) -> Subscription:
 
 
 def _is_never_run(method: object) -> bool:
-    """Whether calling this makes an object that has to be awaited or iterated."""
+    """Return whether a call returns an object that has to be awaited or iterated."""
     return (
         inspect.iscoroutinefunction(method)
         or inspect.isgeneratorfunction(method)
@@ -204,13 +219,13 @@ def _is_never_run(method: object) -> bool:
 
 
 class LoggingListener(Listener):
-    """Writes one JSON line an edge with its cause, and at most one a second on refusals.
+    """Logs one JSON line per edge with its cause, and at most one per second for rejections.
 
     Args:
-        logger: Where to; by default the logger ``recloser``.
+        logger: The logger; by default the logger ``recloser``.
 
     Raises:
-        ConfigError: ``logger`` is no logger.
+        ConfigError: ``logger`` is not a logger.
     """
 
     hears_successes = hears_refusals = False
@@ -221,11 +236,15 @@ class LoggingListener(Listener):
                 f"logger must be a logger, as logging.getLogger gives, not {shown(logger)}"
             )
         self._logger = _logger if logger is None else logger
-        self._refused_at: dict[str, int] = {}
-        self._unsaid: dict[str, int] = {}
+        self._logged_at: dict[str, int] = {}
+        self._unlogged: dict[str, int] = {}
 
     def on_transition(self, edge: Edge) -> None:
-        """One line: a warning where the breaker opens."""
+        """Log the change of state, as a warning if the breaker opens.
+
+        Args:
+            edge: The change.
+        """
         cause = edge.cause
         opens = edge.to_state is CircuitBreakerState.OPEN
         self._write(
@@ -248,17 +267,21 @@ class LoggingListener(Listener):
         )
 
     def on_event(self, event: BreakerEvent) -> None:
-        """One line for a refusal, with the count of those since the line before."""
+        """Log a rejection, with the count of rejections since the line before.
+
+        Args:
+            event: The event; other kinds than rejections are passed over.
+        """
         if event.kind != "call_rejected":
             return
         name = event.breaker
-        count = self._unsaid.get(name, 0) + event.count
-        last = self._refused_at.get(name)
+        count = self._unlogged.get(name, 0) + event.count
+        last = self._logged_at.get(name)
         if last is not None and event.at - last < NS_PER_SECOND:
-            self._unsaid[name] = count
+            self._unlogged[name] = count
             return
-        self._refused_at[name] = event.at
-        self._unsaid[name] = 0
+        self._logged_at[name] = event.at
+        self._unlogged[name] = 0
         self._write(
             logging.INFO,
             event="call_rejected",
@@ -270,9 +293,9 @@ class LoggingListener(Listener):
         )
 
     def _write(self, level: int, **fields: object) -> None:
-        told = {name: value for name, value in fields.items() if value is not None}
+        present = {name: value for name, value in fields.items() if value is not None}
         # ASCII, so that no name can break a line or steer a terminal.
-        self._logger.log(level, "%s", json.dumps(told), extra={"recloser": told})
+        self._logger.log(level, "%s", json.dumps(present), extra={"recloser": present})
 
 
 def _state_of(event: CallRejected) -> CircuitBreakerState:

@@ -3,7 +3,7 @@
 import errno
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from recloser.errors import LogError
 from recloser.log import disk
@@ -17,6 +17,16 @@ from recloser.log.retention import tidy
 from recloser.process import forks
 
 _MAX_FOLDERS: Final = 1000
+
+
+class FolderWriter(Protocol):
+    """What writes to a folder.
+
+    Attributes:
+        appender: Writes to segments; another one in a forked child.
+    """
+
+    appender: Appender
 
 
 class LogFolder:
@@ -89,11 +99,13 @@ class LogFolder:
         self.lock = None
         self.resumed_after = ""
 
-    def make_for_child(self, appender: Appender) -> None:
-        """In a forked child: make and lock a folder beside the parent's, unless there is one.
+    def make_for_child(self, writer: FolderWriter) -> None:
+        """In a forked child: make and lock a folder beside the parent's.
 
         Args:
-            appender: Writes to the folder from then on.
+            writer: Writes to the folder from then on. Its appender is looked up only when the folder
+                is made: if a signal handler forks at the start of this method, the child's child has
+                another appender.
 
         Raises:
             OSError: The folder can't be made or locked; it is tried again at the next write.
@@ -114,6 +126,7 @@ class LogFolder:
             if forked != forks.passed:
                 lock.release()  # a signal handler has forked meanwhile: the folder is the parent's
                 return
+            appender = writer.appender
             # One step.
             self.lock = lock
             appender.number = 0

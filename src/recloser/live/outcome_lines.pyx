@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
-"""The lines of many outcomes, put together while other threads go on: compiled, where pip could.
+"""Compiled encoding of many outcomes as lines, during which other threads go on.
 
-``recloser.log.codec`` is what says how such a line looks. Where this module is missing it makes the
-same lines, but takes longer and has every other thread wait.
+``recloser.log.codec`` defines how such a line looks. If this module is missing because there was no
+compiler, ``codec`` makes the same lines, but takes longer and keeps every other thread waiting.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -17,7 +17,7 @@ cdef struct Text:
 
 
 cdef struct Around:
-    Text seq  # what stands before it
+    Text seq  # the text before the number
     Text at
     Text took
     Text end
@@ -34,12 +34,13 @@ cdef struct Block:
 
 
 def outcome_lines(list blocks):
-    """The lines of each block of outcomes, as bytes that are kept by a view.
+    """Return the lines of each block of outcomes, as a view of bytes.
 
     Args:
-        blocks: Of each the ``seq`` of its first outcome; of all the ``at`` and the ``took``, in
-            nanoseconds, as arrays of 64 bits; a byte for each that says which text stands around
-            these; and the texts: before ``seq``, before ``at``, before ``took``, and after it.
+        blocks: For each block, a tuple of the ``seq`` of its first outcome; arrays of 64-bit numbers
+            with the ``at`` and the ``took`` of each outcome, in nanoseconds; a code of one byte per
+            outcome; and by code the texts before ``seq``, before ``at``, before ``took``, and after
+            ``took``.
 
     Raises:
         OverflowError: A number is below 0.
@@ -52,7 +53,7 @@ def outcome_lines(list blocks):
     cdef const unsigned char[::1] codes
     for _, _, _, _, table in blocks:
         texts += len(table)
-    kept = []
+    owners = []
     try:
         around = <Around *>PyMem_Malloc(max(1, texts) * sizeof(Around))
         drafts = <Block *>PyMem_Malloc(max(1, count) * sizeof(Block))
@@ -62,7 +63,7 @@ def outcome_lines(list blocks):
         texts = 0
         for number in range(count):
             seq, ats, tooks, codes, table = blocks[number]
-            kept.append((ats, tooks, codes))
+            owners.append((ats, tooks, codes))
             draft = &drafts[number]
             draft.count = ats.shape[0]
             if tooks.shape[0] != draft.count or codes.shape[0] != draft.count or not draft.count:
@@ -81,7 +82,7 @@ def outcome_lines(list blocks):
         with nogil:
             for number in range(count):
                 write(&drafts[number])
-        # Nobody else has a reference to the bytes yet, so this function may write to them.
+        # No other code has a reference to the bytes yet, so this function may write to them.
         return [
             memoryview(text)[: drafts[number].lines - PyBytes_AS_STRING(text)]
             for number, text in enumerate(lines)
@@ -96,7 +97,7 @@ cdef Text text_of(bytes text):
 
 
 cdef Py_ssize_t room_of(Block *draft, Py_ssize_t texts) except -1:
-    """How many bytes the lines of a block take at most."""
+    """Return an upper bound of the size of a block's lines, in bytes."""
     cdef Py_ssize_t place, longest_text = 0
     cdef int64_t last_at = 0, longest = 0, least = 0
     cdef Around *around
@@ -127,7 +128,7 @@ cdef int digits_of(uint64_t number) noexcept nogil:
 
 
 cdef void write(Block *draft) noexcept nogil:
-    """Write the lines of a block, and note where they end."""
+    """Write the lines of a block, and set ``draft.lines`` to their end."""
     cdef Py_ssize_t place
     cdef uint64_t seq = draft.seq
     cdef char *end = draft.lines

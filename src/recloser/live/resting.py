@@ -113,7 +113,7 @@ class AwakeSequencer(Sequencer):
         self._unopened = ((partial(self._take_over, fast_path), OneTimeMark()),)
 
     def _take_over(self, fast_path: FastPath) -> Iterator[Event]:
-        """Direct the calls of a fast path to this sequencer, and have its counted calls recorded.
+        """Direct the calls of a fast path to this sequencer, which records the calls counted so far.
 
         It is called as the maker of an opening event is, and makes none.
         """

@@ -71,7 +71,7 @@ class Sequencer(EventRecorder):
     def __init__(
         self, log: "Log", clock: Clock, tick_ns: int | None, host: str, detail: Detail
     ) -> None:
-        self._entry = EntryLock(self._note_new_locks)
+        self._entry = EntryLock(self._changed, self._note_new_locks)
         self._requests = RequestQueue()
         super().__init__(log, clock, tick_ns, host, detail)
         opening: list[Callable[[], Iterator[Event]]] = [self._first_header]
@@ -91,7 +91,7 @@ class Sequencer(EventRecorder):
     @property
     def has_waiting(self) -> bool:
         """Whether this process itself has made calls that wait to be recorded."""
-        return len(self._requests) > 0 or self.folding.has_own_calls
+        return bool(self._requests.waiting) or self.folding.has_own_calls
 
     @property
     def is_mine(self) -> bool:
@@ -105,11 +105,11 @@ class Sequencer(EventRecorder):
             change: What is done.
             instead: What is done instead if this thread is in the middle of a change.
         """
-        return self._entry.hold(partial(self._changed, change), instead)
+        return self._entry.hold(change, instead)
 
     def _changed(self, change: Callable[[], R]) -> R:
         self._make_whole()
-        if self._requests:
+        if self._requests.waiting:
             self._carry_out_deferred()
         result = change()
         if self.last_good.is_full:
@@ -157,7 +157,7 @@ class Sequencer(EventRecorder):
     def after_unlock(self) -> None:
         """Do what must not be done under the lock; called by each thread after its entry."""
         self._log.ensure_safe(self.fold.seq)
-        while len(self._requests) > 0 and self.hold(_is_inside, _is_outside):
+        while len(self._requests.waiting) > 0 and self.hold(_is_inside, _is_outside):
             self._log.ensure_safe(self.fold.seq)
         self.notifier.notify()
 

@@ -20,7 +20,7 @@ Detail: TypeAlias = Literal["full", "runs"]
 
 
 class Session:
-    """What the headers of one session of a log contain.
+    """Makes the headers of one session of a log.
 
     Args:
         clock: The clock of the log.

@@ -1,4 +1,4 @@
-"""The forms a protected call can take: functions and generators, plain and asynchronous."""
+"""Wrappers for protected callables: functions and generators, plain and asynchronous."""
 
 import functools
 import inspect
@@ -18,20 +18,24 @@ R = TypeVar("R")
 
 
 class Protector(FastBreaker, Protocol):
-    """A breaker, as the forms see it: it admits calls, and their outcomes are reported to it."""
+    """A breaker, as the wrappers see it: it admits calls, and outcomes are reported to it."""
 
     def admit(self) -> Permit:
-        """Leave for one call, or an exception."""
+        """Return the permit for a call; raise CircuitOpenError if the call is rejected."""
 
 
 def protected(breaker: Protector, function: Callable[P, R]) -> Callable[P, R]:
-    """``function`` in the same form, with every call of it protected.
+    """Return a wrapper of the same kind as a function, which protects every call.
 
-    A coroutine function asks when it is awaited, a generator when it is begun. A plain function
-    that returns one of them is reported when that ends, not when it was made.
+    A call of a coroutine function is admitted when it is awaited, and a generator when it is begun. A
+    plain function that returns one of these is reported when the returned object ends.
+
+    Args:
+        breaker: The breaker.
+        function: The function, coroutine function, generator function or other callable.
 
     Raises:
-        MisuseError: It is nothing that can be called.
+        MisuseError: ``function`` can't be called.
     """
     if isinstance(function, staticmethod | classmethod):
         return cast("Callable[P, R]", type(function)(protected(breaker, function.__func__)))
@@ -39,7 +43,7 @@ def protected(breaker: Protector, function: Callable[P, R]) -> Callable[P, R]:
         method = protected(breaker, function.func)
         again = functools.partialmethod(method, *function.args, **function.keywords)
         return cast("Callable[P, R]", again)
-    wrap = _form_of(function)
+    wrap = _wrapper_for(function)
     return functools.wraps(function)(cast("Callable[P, R]", wrap(breaker, function)))
 
 
@@ -49,13 +53,20 @@ def call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> R:
-    """Call ``function`` once, protected in its form."""
-    wrap = _function if _is_plain(function) else _form_of(function)
+    """Call a function once, protected as its kind requires.
+
+    Args:
+        breaker: The breaker.
+        function: The function.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+    """
+    wrap = _wrap_function if _is_plain(function) else _wrapper_for(function)
     return cast("R", wrap(breaker, function)(*args, **kwargs))
 
 
 def _is_plain(function: Callable[..., Any]) -> bool:
-    """Whether it takes no look at a function to know that it is of no special form."""
+    """Return whether a function is known to be a plain one without a closer look."""
     code = getattr(function, "__code__", None)
     if type(code) is not CodeType:
         return isinstance(function, type | BuiltinFunctionType)
@@ -65,21 +76,21 @@ def _is_plain(function: Callable[..., Any]) -> bool:
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
-def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[..., Any]]:
+def _wrapper_for(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[..., Any]]:
     if not callable(function):
         raise MisuseError(_not_callable(function))
     called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     for candidate in (function, called):
         if inspect.isasyncgenfunction(candidate):
-            return _async_generator
+            return _wrap_async_generator
         if inspect.iscoroutinefunction(candidate):
-            return _coroutine
+            return _wrap_coroutine
         if inspect.isgeneratorfunction(candidate):
             code = getattr(candidate, "__code__", None)
             if type(code) is CodeType and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
-                return _generator_coroutine
-            return _generator
-    return _function
+                return _wrap_generator_coroutine
+            return _wrap_generator
+    return _wrap_function
 
 
 def _not_callable(given: object) -> str:
@@ -91,17 +102,17 @@ def _not_callable(given: object) -> str:
     return f"a breaker protects what can be called, which {kind} can't"
 
 
-def _function(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    return fast_wrapper(breaker, function, _asking(breaker, function))
+def _wrap_function(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
+    return fast_wrapper(breaker, function, _locking_wrapper(breaker, function))
 
 
-def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A call that asks first; what it calls in turn may ride on its probe."""
+def _locking_wrapper(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a wrapper that takes the lock; calls inside a probe are part of the probe."""
 
-    def ask(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         permit = breaker.admit()
-        # An exception from outside may come up at any point. A permit that was neither reported nor
-        # released would have later calls ride on it, and report nothing.
+        # An exception from outside may come up at any point. If it left the permit neither reported
+        # nor released, later calls would be part of its probe, and report nothing.
         try:
             if permit.probe:
                 hold(permit)
@@ -118,13 +129,13 @@ def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., A
             raise
         return result
 
-    return ask
+    return call
 
 
-def _coroutine(
+def _wrap_coroutine(
     breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    fast_path, ask = breaker.fast_path, _asking_coroutine(breaker, function)
+    fast_path, slow_wrapper = breaker.fast_path, _locking_coroutine(breaker, function)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         started = begin(fast_path)
@@ -132,7 +143,7 @@ def _coroutine(
             decision = reject(fast_path)
             if decision is not None:
                 raise CircuitOpenError(fast_path.breaker, decision)
-            return await ask(*args, **kwargs)
+            return await slow_wrapper(*args, **kwargs)
         try:
             result = await (function(*args, **kwargs) if kwargs else function(*args))
         except BaseException as error:
@@ -148,20 +159,20 @@ def _coroutine(
     return call
 
 
-def _asking_coroutine(
+def _locking_coroutine(
     breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    def ask(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+    def call(*args: Any, **kwargs: Any) -> Awaitable[Any]:
         permit = breaker.admit()
         return awaiting(breaker, permit, _begun(breaker, permit, function, args, kwargs))
 
-    return ask
+    return call
 
 
-def _generator_coroutine(
+def _wrap_generator_coroutine(
     breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    """A coroutine function from before ``async def``, which is a generator function as well."""
+    """Wrap a coroutine function from before ``async def``, which is a generator function as well."""
 
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         permit = breaker.admit()
@@ -171,7 +182,7 @@ def _generator_coroutine(
     return types.coroutine(call)
 
 
-def _generator(
+def _wrap_generator(
     breaker: Protector, function: Callable[..., Generator[Any, Any, Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     def begin(*args: Any, **kwargs: Any) -> tuple[Permit, Generator[Any, Any, Any]]:
@@ -181,7 +192,7 @@ def _generator(
     return iterating(breaker, begin)
 
 
-def _async_generator(
+def _wrap_async_generator(
     breaker: Protector, function: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     def begin(*args: Any, **kwargs: Any) -> tuple[Permit, AsyncGenerator[Any, Any]]:
@@ -198,7 +209,7 @@ def _begun(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> R:
-    """Make a coroutine or generator, which runs later; wrong arguments end the call."""
+    """Make a coroutine or generator, which runs later; an exception here ends the call."""
     try:
         return function(*args, **kwargs)
     except BaseException as error:

@@ -67,7 +67,7 @@ class WriteBuffer:
 
     @property
     def is_filling(self) -> bool:
-        """Whether so many events wait that callers should give way to the thread that writes."""
+        """Whether callers should give way to the thread that writes, as many events wait."""
         return self.waiting + self.in_hand_events > MAX_BUFFERED // 2
 
     @property
