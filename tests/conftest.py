@@ -1,4 +1,4 @@
-"""What all tests share: clocks, and the real traces that are never part of the project."""
+"""Fixtures and settings of all tests: clocks, Redis servers, and real traces of others."""
 
 import os
 from pathlib import Path
@@ -16,13 +16,13 @@ __all__ = ["clock", "make_log", "own_redis", "real_trace", "redis_server", "stre
 # State machines take a multiple of a profile's examples: `pytest --hypothesis-profile=long`.
 settings.register_profile("ci", deadline=None, print_blob=True)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=2000)
-# A mutant is noticed by any example: the smallest one would be looked for in vain.
+# Any failing example shows that a mutant was noticed; looking for the smallest one takes time.
 UNSHRUNK = [Phase.explicit, Phase.generate]
 settings.register_profile("unshrunk", settings.get_profile("ci"), phases=UNSHRUNK)
 settings.register_profile("few", settings.get_profile("unshrunk"), max_examples=10)
 settings.load_profile("ci")
 
-# Our own CI runs the tests with this set, and `golden update` refuses there. A test that means CI sets it.
+# CI sets this variable, and `golden update` refuses to run with it. Tests of that set it themselves.
 os.environ.pop("CI", None)
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ SHARED = Path(os.environ.get("RECLOSER_SHARED", ROOT.parent / "shared"))
 
 
 def pytest_runtest_setup() -> None:
-    """Have no test find the permits that others left open: each adds to what a report takes."""
+    """Forget the permits that earlier tests left open, as each makes reporting a call slower."""
     last_permits._last_permits.set(MappingProxyType({}))
 
 
@@ -46,7 +46,7 @@ def real_trace() -> "RealTraces":
 
 
 class RealTraces:
-    """Traces of others, which are read from beside the checkout."""
+    """Finds traces recorded by others, which are not part of the project; skips without them."""
 
     def __call__(self, name: str) -> Path:
         path = SHARED / "data" / name

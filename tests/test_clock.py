@@ -1,4 +1,4 @@
-"""Clocks have two hands, and only ``clock.py`` looks at real ones."""
+"""Clocks have a monotonic reading and a wall-clock reading; only ``clock.py`` reads real ones."""
 
 import os
 import threading
@@ -15,14 +15,14 @@ from recloser.core.moments import after, nanoseconds_between
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_the_system_clock_is_aware_and_monotonic():
+def test_system_clock_is_aware_and_monotonic():
     clock = SystemClock()
     assert clock.now().utcoffset() == timedelta(0)
     assert clock.monotonic_ns() <= clock.monotonic_ns()
     assert clock.boot_id == SystemClock().boot_id
 
 
-def test_the_hands_of_a_manual_clock_move_together_and_apart():
+def test_readings_of_a_manual_clock_move_together_or_separately():
     clock = ManualClock(START)
     clock.advance(seconds=1.5, ns=1000)
     assert clock.monotonic_ns() == 1_500_001_000
@@ -34,30 +34,30 @@ def test_the_hands_of_a_manual_clock_move_together_and_apart():
     assert clock.monotonic_ns() == 1_500_001_007
 
 
-def test_a_manual_clock_keeps_nanoseconds_that_its_wall_hand_does_not_show():
+def test_manual_clock_adds_up_nanoseconds_that_its_wall_clock_does_not_show():
     clock = ManualClock(START)
     for _ in range(1000):
         clock.advance(ns=1)
     assert clock.now() == START + timedelta(microseconds=1)
 
 
-def test_a_monotonic_hand_never_runs_backwards():
+def test_manual_clock_refuses_to_move_its_monotonic_reading_backwards():
     with pytest.raises(RecloserError, match="never runs backwards"):
         ManualClock().advance(seconds=-1)
 
 
-def test_a_naive_start_is_refused():
+def test_manual_clock_refuses_a_naive_start():
     with pytest.raises(RecloserError, match="aware"):
-        ManualClock(datetime(2026, 1, 1))  # noqa: DTZ001  # what is refused
+        ManualClock(datetime(2026, 1, 1))  # noqa: DTZ001  # naive on purpose
 
 
-def test_local_times_are_turned_into_utc():
+def test_manual_clock_converts_local_times_to_utc():
     clock = ManualClock(datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))))
     assert clock.now() == START
     assert clock.now().tzinfo is UTC
 
 
-def test_a_reboot_starts_the_monotonic_hand_again_under_another_name():
+def test_reboot_restarts_the_monotonic_reading_with_another_boot_id():
     clock = ManualClock(monotonic_ns=5)
     before = boot_id_of(clock)
     clock.reboot()
@@ -65,7 +65,7 @@ def test_a_reboot_starts_the_monotonic_hand_again_under_another_name():
     assert boot_id_of(clock) != before
 
 
-def test_a_skewed_clock_is_wrong_on_its_wall_hand_only():
+def test_skewed_clock_changes_only_its_wall_clock_reading():
     inner = ManualClock(START)
     clock = SkewedClock(inner, shift_seconds=60, drift_ppm=500, steps=[(10, -3600), (20, 7200)])
     assert clock.now() == START + timedelta(seconds=60)
@@ -77,31 +77,31 @@ def test_a_skewed_clock_is_wrong_on_its_wall_hand_only():
     assert boot_id_of(clock) == inner.boot_id
 
 
-def test_a_clock_without_a_boot_id_has_an_empty_one():
-    class TwoHands:
+def test_clock_without_a_boot_id_has_an_empty_one():
+    class WithoutBootId:
         def monotonic_ns(self) -> int:
             return 0
 
         def now(self) -> datetime:
             return START
 
-    assert boot_id_of(TwoHands()) == ""
+    assert boot_id_of(WithoutBootId()) == ""
 
 
-def test_the_time_between_two_moments_is_exact():
+def test_time_between_two_moments_is_exact():
     assert nanoseconds_between(START, START + timedelta(days=40000, microseconds=1)) == (
         40000 * 86400 * 10**9 + 1000
     )
     assert nanoseconds_between(START + timedelta(microseconds=1), START) == -1000
 
 
-def test_a_time_that_no_calendar_holds_is_the_last_one_that_it_does():
+def test_time_outside_the_calendar_becomes_its_first_or_last_time():
     assert after(datetime.max.replace(tzinfo=UTC), 10**9).year == 9999
     assert after(datetime.min.replace(tzinfo=UTC), -(10**9)).year == 1
 
 
-def test_a_manual_clock_may_be_moved_while_it_moves():
-    """As by a signal handler, at any point."""
+def test_signal_handler_may_move_a_manual_clock_that_is_being_moved():
+    """The handler reads and moves it at each point at which Python may run handlers."""
     clock = ManualClock()
     moved = 0
 
@@ -118,7 +118,7 @@ def test_a_manual_clock_may_be_moved_while_it_moves():
     assert clock.now() == after(ManualClock().now(), moved)
 
 
-def test_threads_may_move_a_manual_clock_together():
+def test_manual_clock_adds_up_the_moves_of_several_threads():
     clock = ManualClock()
 
     def move():
@@ -133,9 +133,9 @@ def test_threads_may_move_a_manual_clock_together():
     assert clock.monotonic_ns() == 16_000
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_clock_is_read_in_a_child_that_was_forked_while_it_was_read():
+def test_clock_can_be_read_in_a_child_forked_during_a_reading():
     class Slow(ManualClock):
         def monotonic_ns(self):
             if threading.current_thread() is not threading.main_thread():
@@ -156,7 +156,7 @@ def test_a_clock_is_read_in_a_child_that_was_forked_while_it_was_read():
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_the_hand_of_a_clock_that_runs_backwards_stands_still():
+def test_reading_of_a_clock_that_runs_backwards_stands_still():
     class Backwards(ManualClock):
         shown = iter([5, 3, 7])
 

@@ -36,22 +36,22 @@ def state(breaker):
 
 
 def test_tracebacks_do_not_grow_with_rejected_calls(clock):
-    """An exception instance that is raised repeatedly would keep every frame that it passed."""
+    """An exception instance that is raised repeatedly keeps every frame that it has passed."""
     breaker = CircuitBreaker("b", clock=clock)
     fail(breaker, 5)
 
-    def refuse():
+    def rejected_call():
         try:
             breaker.call(pytest.fail)
         except CircuitOpenError as error:
             return error
         return None
 
-    first = refuse()
+    first = rejected_call()
     tracemalloc.start()
     try:
         for _ in range(20_000):
-            error = refuse()
+            error = rejected_call()
         grown = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

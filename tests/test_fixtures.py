@@ -28,7 +28,7 @@ def test_every_recording_is_listed_here_and_in_the_readme():
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_a_recording_replays_to_its_witnesses(name):
+def test_recording_replays_to_its_witnesses(name):
     history = replay(FIXTURES / name)
     assert history.differences == []
     assert history.witnesses == len(history.edges) >= 3
@@ -47,14 +47,14 @@ def test_why_explains_the_trip_of_every_recording(name):
     assert cause.cost.rejected > 10
 
 
-def test_the_killed_process_continued_from_its_log():
+def test_process_killed_recording_continues_after_the_kill():
     sessions = [e for e in LogReader(FIXTURES / "process-killed") if e.kind == "log_opened"]
     first, second = sessions
     assert second.unsealed > 0
     assert second.boot_id == first.boot_id != ""
 
 
-def test_the_stepped_wall_clock_jumped_by_hours():
+def test_wall_clock_stepped_recording_jumps_by_hours():
     ticks = [e for e in LogReader(FIXTURES / "wall-clock-stepped") if e.kind == "clock_ticked"]
     skews = [
         (later.wall - earlier.wall).total_seconds() - (later.at - earlier.at) / 1e9

@@ -1,4 +1,4 @@
-"""One breaker under many threads, and under many tasks: the log folds to it exactly."""
+"""One breaker called by many threads or tasks: replaying its log gives the same state."""
 
 import asyncio
 import itertools
@@ -52,18 +52,18 @@ def check(path, breaker, unexpected):
     return history
 
 
-def test_16_threads(tmp_path):
-    """Calls, time, and another's wrong wall clock, for ten seconds."""
+def test_log_of_16_threads_replays_to_the_live_state(tmp_path):
+    """Another thread moves the clock and steps its wall clock, for ten seconds."""
     clock, call, unexpected = ManualClock(), Outage(), []
     stop = threading.Event()
-    made = [0] * THREADS
+    succeeded = [0] * THREADS
 
     def hammer(number):
         chance = random.Random(number)
         while not stop.is_set():
             try:
                 breaker.call(call, chance)
-                made[number] += 1
+                succeeded[number] += 1
             except ServiceDownError:
                 pass
             except CircuitOpenError:
@@ -88,11 +88,11 @@ def test_16_threads(tmp_path):
         for thread in threads:
             thread.join()
     history = check(tmp_path, breaker, unexpected)
-    assert [event.kind for event in history.events].count("call_succeeded") == sum(made)
+    assert [event.kind for event in history.events].count("call_succeeded") == sum(succeeded)
 
 
-def test_1000_tasks(tmp_path):
-    """Their calls overlap, so that many come back to another epoch than they began in."""
+def test_log_of_1000_tasks_replays_to_the_live_state(tmp_path):
+    """The calls overlap, so that many end in a later epoch than they began in."""
     clock, call, unexpected = ManualClock(), Outage(), []
 
     async def hammer(number, until):
@@ -121,8 +121,8 @@ def test_1000_tasks(tmp_path):
     assert history.snapshots["b"].totals.stale > 0
 
 
-def test_never_one_probe_too_many(tmp_path):
-    """Sixteen threads that ask a half-open breaker at once, round after round."""
+def test_16_threads_at_once_get_exactly_the_allowed_probes():
+    """In each of 300 rounds, all threads ask a half-open breaker at the same moment."""
     clock = ManualClock()
     config = CircuitBreakerConfig(
         failure_threshold=1, recovery_timeout_seconds=1, half_open_max_probes=3

@@ -1,8 +1,8 @@
 """Invariants that hold for any settings and any interleaving of overlapping calls.
 
-After every step, there are no more probes than allowed, and the window holds what a recount from the
-log gives. A stale outcome changes no counter. Every trip has a cause whose evidence, recounted from
-the log, reaches its threshold. A half-open breaker whose probes never report leaves that state.
+After every step, there are no more probes than allowed, and the window equals a recount from the log.
+A stale outcome changes no counter. Every trip has a cause whose evidence, recounted from the log,
+reaches its threshold. A half-open breaker whose probes never report leaves that state.
 """
 
 from fractions import Fraction
@@ -51,7 +51,7 @@ class Invariants(RuleBasedStateMachine):
     def end_call(self, permit, outcome):
         if permit is None:
             return
-        # Let cooldowns that are over end first, so that only the outcome can change the counters.
+        # End cooldowns that are due first, so that only the outcome can change the counters.
         self.breaker._sequencer.fold_buffered()
         before = self.breaker.snapshot()
         getattr(self.breaker, f"after_{outcome}")(permit)
@@ -94,10 +94,10 @@ class Invariants(RuleBasedStateMachine):
         if snapshot.window is None:
             return
         recorded = [o for o in self.outcomes() if o.epoch == snapshot.epoch]
-        held = self.window_of(recorded, recorded[-1].at if recorded else 0)
-        assert snapshot.window.calls == len(held)
-        assert snapshot.window.failures == sum(o.kind == "call_failed" for o in held)
-        assert snapshot.window.slow == sum(o.took > 50 * MS for o in held)
+        in_window = self.window_of(recorded, recorded[-1].at if recorded else 0)
+        assert snapshot.window.calls == len(in_window)
+        assert snapshot.window.failures == sum(o.kind == "call_failed" for o in in_window)
+        assert snapshot.window.slow == sum(o.took > 50 * MS for o in in_window)
 
     @invariant()
     def replay_gives_the_live_state(self):
@@ -138,10 +138,11 @@ class Invariants(RuleBasedStateMachine):
             assert all(o.kind == "call_failed" for o in run)
             assert cause.observed == self.config.failure_threshold
             return
-        held = self.window_of(counted, edge.at)
-        assert (held[0].seq, held[-1].seq) == cause.span
-        assert len(held) == cause.calls
-        failures, slow = [o for o in held if o in failed], [o for o in held if o.took > 50 * MS]
+        in_window = self.window_of(counted, edge.at)
+        assert (in_window[0].seq, in_window[-1].seq) == cause.span
+        assert len(in_window) == cause.calls
+        failures = [o for o in in_window if o in failed]
+        slow = [o for o in in_window if o.took > 50 * MS]
         if cause.rule is Rule.WINDOW_FAILURES:
             assert len(failures) == cause.observed >= self.config.window.failures
             return

@@ -1,7 +1,7 @@
-"""Live equals replay: whatever happens, the log read back from disk folds to the live state.
+"""Live equals replay: replaying the log files gives the live state after every step.
 
-Two breakers on one log are driven through calls that overlap, time, wrong clocks, operators,
-restarts, other settings and crashes. After every step the fold of the files must equal both live
+Two breakers on one log get overlapping calls, passing time, wrong clocks, operators' commands,
+restarts, changed settings and crashes. After every step the replay of the files must equal both live
 snapshots, and an independent model must agree. ``test_second_opinion`` does the same in memory,
 without restarts and with many more examples.
 """
@@ -81,11 +81,11 @@ class LiveEqualsReplay(RuleBasedStateMachine):
 
     @rule(ticket=consumes(permits), outcome=outcomes)
     def report(self, ticket, outcome):
-        name, session, theirs, ours = ticket
-        if theirs is None or session != self.sessions:
+        name, session, permit, model_permit = ticket
+        if permit is None or session != self.sessions:
             return
-        getattr(self.breakers[name], METHODS[outcome])(theirs)
-        self.model_of(name).report(ours, outcome, self.at)
+        getattr(self.breakers[name], METHODS[outcome])(permit)
+        self.model_of(name).report(model_permit, outcome, self.at)
 
     @rule(name=names, times=st.integers(1, 3), outcome=outcomes)
     def ask_and_report(self, name, times, outcome):
@@ -102,7 +102,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
 
     @rule(name=names, times=st.integers(1, 3))
     def call(self, name, times):
-        """In one go, which takes the way past the lock where that is open."""
+        """Call a function, which uses the lock-free fast path where that is allowed."""
         model = self.model_of(name)
         for _ in range(times):
             answer = model.ask(self.at)
@@ -142,7 +142,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
             self.configs = self.configs | dict([changed])
         self.open()
         if rebooted:
-            # What the wall clock said of the gap is in the log now, and within its bounds.
+            # The log has estimated the length of the gap by the wall clock, within limits.
             self.log.flush()
             self.at = [e.at for e in LogReader(self.path) if isinstance(e, LogOpened)][-1]
             assert last_at <= self.at <= max(last_at, longest)
@@ -151,8 +151,8 @@ class LiveEqualsReplay(RuleBasedStateMachine):
             model.restart(self.at)
             model.configure(self.configs[name], self.at)
 
-    def take_ticks(self):
-        """A tick is an event of every breaker; those that did something have passed time."""
+    def pass_ticks_to_models(self):
+        """Pass the time of new ticks to the models of breakers that had no event of their own."""
         for event in LogReader(self.path):
             if event.seq > self.last_seq and event.kind == "clock_ticked":
                 for name in {*NAMES} - self.acted:
@@ -161,9 +161,9 @@ class LiveEqualsReplay(RuleBasedStateMachine):
         self.acted.clear()
 
     @invariant()
-    def the_fold_of_the_files_is_the_live_state(self):
+    def replay_of_the_files_equals_the_live_state(self):
         self.log.flush()
-        self.take_ticks()
+        self.pass_ticks_to_models()
         history = replay(self.path)
         assert history.differences == []
         for name, breaker in self.breakers.items():

@@ -32,13 +32,13 @@ from recloser.sharing.redis_log import RedisLog
 def audit(monkeypatch):
     found = audit_locks(monkeypatch)
     yield found
-    assert found.taken
+    assert found.acquisitions
     assert not found.violations, "\n".join(found.violations[:3])
 
 
 @pytest.fixture
 def user(audit, monkeypatch):
-    """A user all of whose objects note every call; their logging and warnings too."""
+    """A user whose objects, log handlers and warnings note every call of theirs."""
     made = User(audit)
     handlers = {name: _Handler(audit, name) for name in ("root", "recloser")}
     for name, handler in handlers.items():
@@ -106,8 +106,8 @@ class User:
                 raise self.error_type(self.text("a bug"))
 
         listening = watched(self.audit, Listener, name, on_event=hear, on_transition=hear)
-        for wish in ("inline", "hears_successes", "hears_refusals"):
-            setattr(listening, wish, _wish(self.audit, f"{name}.{wish}", answer=inline))
+        for option in ("inline", "hears_successes", "hears_refusals"):
+            setattr(listening, option, _noted_option(self.audit, f"{name}.{option}", answer=inline))
         return listening()
 
     def listeners(self):
@@ -170,14 +170,14 @@ os.PathLike.register(_Path)
 
 
 def _clock(audit):
-    """A clock: it is read under the lock, as it orders events, but asked nothing else there."""
+    """Make a clock that notes every call except reading it, which happens under the lock to order events."""
     asked = ("__bool__", "__eq__", "__hash__")
     answers = {"__bool__": lambda _: True, "__eq__": object.__eq__, "__hash__": object.__hash__}
     noted = watched(audit, object, "clock", **answers)
     return type("WatchedClock", (ManualClock,), {name: vars(noted)[name] for name in asked})()
 
 
-def _wish(audit, what, *, answer):
+def _noted_option(audit, what, *, answer):
     def read(_self):
         audit.note(what)
         return answer
@@ -186,7 +186,7 @@ def _wish(audit, what, *, answer):
 
 
 def drive(user, log, clock):
-    """Take breakers on one log through all that they can do, with objects of the user."""
+    """Use every feature of breakers on one log, with objects of the user."""
     registry = Breakers(
         user.predicate("settings function", user.settings()),
         log=log,
@@ -199,8 +199,8 @@ def drive(user, log, clock):
         registry[user.text(name)].call(lambda: user.result)
     assert registry.get(user.text("bank")) is breaker
     outage(user, breaker, clock)
-    by_hand(user, breaker, clock)
-    streams(user, breaker)
+    operate(user, breaker, clock)
+    iterate(user, breaker)
     plain = CircuitBreaker(
         user.text("plain"),
         CircuitBreakerConfig(failure_threshold=user.int(3)),
@@ -230,7 +230,7 @@ def outage(user, breaker, clock):
     breaker.snapshot()
 
 
-def by_hand(user, breaker, clock):
+def operate(user, breaker, clock):
     by = {"actor": user.text("ops"), "reason": user.text("a test")}
     for mode in ("shadow", "disabled", "enforce"):
         breaker.set_mode(user.text(mode), **by)
@@ -250,7 +250,7 @@ def by_hand(user, breaker, clock):
         breaker.after_success(breaker.before_call().permit, took_ns=user.int(-1))
 
 
-def streams(user, breaker):
+def iterate(user, breaker):
     @breaker
     def items():
         yield user.result
@@ -295,7 +295,7 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("make", [NoLog, MemoryLog, lambda: MemoryLog(detail="runs")])
-def test_breakers_without_a_disk_call_no_user_under_a_lock(user, make):
+def test_breakers_on_a_memory_log_call_no_user_code_under_a_lock(user, make):
     log = make()
     drive(user, log, _clock(user.audit))
     log.close()
@@ -303,7 +303,7 @@ def test_breakers_without_a_disk_call_no_user_under_a_lock(user, make):
     assert user.audit.calls["showwarning"]
 
 
-def test_breakers_without_a_log_call_no_user_under_a_lock(user):
+def test_breakers_without_a_log_call_no_user_code_under_a_lock(user):
     drive(user, None, _clock(user.audit))
     assert set(user.audit.calls) >= NEEDED
 
@@ -319,7 +319,9 @@ def test_breakers_without_a_log_call_no_user_under_a_lock(user):
     ],
     ids=str,
 )
-def test_breakers_on_a_disk_call_no_user_under_a_lock(user, tmp_path, monkeypatch, options):
+def test_breakers_on_an_event_log_call_no_user_code_under_a_lock(
+    user, tmp_path, monkeypatch, options
+):
     texts = {name: user.text(value) for name, value in options.items() if isinstance(value, str)}
     clock = _clock(user.audit)
     log = EventLog(
@@ -336,7 +338,7 @@ def test_breakers_on_a_disk_call_no_user_under_a_lock(user, tmp_path, monkeypatc
         log.flush()
     outage(user, bank, clock)
     log.flush()
-    log.close()  # waits for what is to be done about full segments, which failed before
+    log.close()  # waits for the housekeeping of full segments, which has failed before
     assert log.health().failure is None
     outage(user, bank, clock)  # a closed log warns of the first call
     assert set(user.audit.calls) >= NEEDED | {"path.__fspath__"}
@@ -352,7 +354,7 @@ def failing(monkeypatch):
         yield
 
 
-def test_breakers_of_an_unreachable_stream_call_no_user_under_a_lock(user):
+def test_breakers_of_an_unreachable_stream_call_no_user_code_under_a_lock(user):
     clock = _clock(user.audit)
     log = RedisLog(
         user.text("redis://127.0.0.1:1/0"),
@@ -368,7 +370,7 @@ def test_breakers_of_an_unreachable_stream_call_no_user_under_a_lock(user):
 
 
 @pytest.mark.parametrize("policy", ["follow", "replace", "raise"])
-def test_breakers_of_a_stream_call_no_user_under_a_lock(own_redis, user, stream, policy):
+def test_breakers_of_a_stream_call_no_user_code_under_a_lock(own_redis, user, stream, policy):
     clock = _clock(user.audit)
     log = RedisLog(
         user.text(own_redis.url), stream=stream, clock=clock, on_other_config=user.text(policy)
@@ -383,7 +385,7 @@ def test_breakers_of_a_stream_call_no_user_under_a_lock(own_redis, user, stream,
 
 
 @pytest.mark.parametrize("make", [lambda _: None, lambda _: MemoryLog(), EventLog])
-def test_compatible_breakers_call_no_user_under_a_lock(user, tmp_path, make):
+def test_compatible_breakers_call_no_user_code_under_a_lock(user, tmp_path, make):
     audit, clock, log = user.audit, _clock(user.audit), make(tmp_path / "log")
     listening = watched(audit, pybreaker.CircuitBreakerListener, "listener of pybreaker")
     like_pybreaker = pybreaker.CircuitBreaker(
@@ -426,8 +428,8 @@ def test_compatible_breakers_call_no_user_under_a_lock(user, tmp_path, make):
     }
 
 
-def test_code_of_a_user_that_is_called_under_a_lock_is_found(monkeypatch):
-    """The audit itself: a listener that is called inside a change is noted."""
+def test_audit_finds_user_code_that_is_called_under_a_lock(monkeypatch):
+    """A listener, and a string that is compared, are called while a sequencer holds its lock."""
     audit = audit_locks(monkeypatch)
     user = User(audit)
     breaker = CircuitBreaker("b", log=MemoryLog())

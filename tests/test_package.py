@@ -1,4 +1,4 @@
-"""The package as a whole: what it loads, which way its imports point, what it promises."""
+"""The package as a whole: imports, module names, public names, and who reads time or writes state."""
 
 import ast
 import subprocess
@@ -64,7 +64,7 @@ def imports_of(path):
 
 
 def loaded_by(code):
-    """The modules that a fresh Python has loaded after ``code``."""
+    """Return the names of the modules that a new Python process has loaded after ``code``."""
     show = "import sys; print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
@@ -90,13 +90,13 @@ def test_using_the_package_loads_no_library_of_the_command_line():
     )
 
 
-def test_a_service_waits_for_no_more_than_it_uses():
+def test_importing_recloser_loads_no_library_before_it_is_used():
     assert loaded_by("import recloser").isdisjoint({"attrs", "msgspec", "transitions"})
     loaded = loaded_by("from recloser import CircuitBreaker, EventLog")
     assert not {name for name in loaded if name.startswith(("recloser.audit", "recloser.history"))}
 
 
-def test_the_version_is_told_without_loading_what_breakers_need():
+def test_version_option_loads_no_library_of_breakers():
     loaded = loaded_by("from recloser.cli import status_of; status_of(['--version'])")
     assert loaded.isdisjoint({"attrs", "msgspec", "transitions", "rich"})
 
@@ -134,7 +134,7 @@ def test_every_module_belongs_to_a_room():
 
 
 def test_no_module_name_occurs_twice():
-    """A file is found by its name; a command may have the name of the room that does its work."""
+    """Every file is found by its name alone."""
     files = [path.stem for path in modules() if path.stem != "__init__"]
     assert [name for name in files if files.count(name) > 1] == []
 
@@ -149,7 +149,7 @@ def test_imports_point_down(path):
             continue
         _, *target = [*module.split("."), imported]
         if room_of(target) not in ROOMS:
-            # The public names, which the demo uses as a user would.
+            # The demo imports public names, as users do.
             assert name[0] == "demo"
             continue
         assert ROOMS.index(room_of(target)) >= ROOMS.index(room_of(name)), (
@@ -173,13 +173,13 @@ def _is_datetime(node):
 
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "core").glob("*.py")), ids=lambda path: path.stem)
-def test_the_core_does_no_io(path):
+def test_core_does_no_io(path):
     imported = {module for module, _ in imports_of(path)}
     assert imported.isdisjoint({"os", "io", "socket", "threading", "subprocess"})
 
 
 def kernel_fields():
-    """The attributes of a breaker's state, as the kernel declares them."""
+    """Return the names of the attributes of a breaker's state that the kernel declares."""
     kinds = (MemberDescriptorType, GetSetDescriptorType)  # interpreted, compiled
     return {name for name in dir(BreakerState) if isinstance(getattr(BreakerState, name), kinds)}
 
@@ -189,7 +189,7 @@ def kernel_fields():
     [path for path in modules() if "core" not in path.relative_to(SOURCE).parts],
     ids=lambda path: str(path.relative_to(SOURCE)),
 )
-def test_the_state_of_a_breaker_is_written_in_the_core_only(path):
+def test_only_core_writes_the_state_of_a_breaker(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
             owner = ast.unparse(node.value).removeprefix("self.").lstrip("_")
@@ -197,7 +197,7 @@ def test_the_state_of_a_breaker_is_written_in_the_core_only(path):
             assert not (is_of_a_state and node.attr in kernel_fields()), ast.unparse(node)
 
 
-def test_what_is_public_is_what_is_named():
+def test_public_names_are_exactly_those_listed():
     assert sorted(recloser.__all__) == recloser.__all__
     for name in recloser.__all__:
         assert hasattr(recloser, name)
@@ -207,7 +207,7 @@ def test_what_is_public_is_what_is_named():
         recloser.breakers
 
 
-def test_the_top_level_is_as_agreed():
+def test_repository_has_only_the_agreed_top_level_entries():
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

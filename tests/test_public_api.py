@@ -14,7 +14,7 @@ def test_public_names_and_parameters_are_as_listed():
     assert sorted(set(found) - set(LISTED)) == [], "run `python tools/public_api.py --write`"
 
 
-def test_the_list_names_what_users_import():
+def test_list_contains_names_that_users_import():
     assert "recloser.CircuitBreaker.before_call()" in LISTED
     assert "recloser.redis.RedisLog" in LISTED
     assert "recloser.integrations.httpx.BreakerTransport" in LISTED

@@ -1,4 +1,4 @@
-"""The README is short and true; ``tests/docs/test_pages.py`` runs its commands and code."""
+"""Length, links and figures of the README; ``tests/docs/test_pages.py`` runs its commands and code."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_readme_is_at_most_250_lines():
         "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest",
     ],
 )
-def test_set_up_commands_are_what_the_checks_run(command):
+def test_set_up_commands_equal_those_of_the_continuous_integration(command):
     assert f"\n    {command}\n" in README
     assert f"\n{command} || exit 1\n" in (ROOT / ".ci" / "run").read_text()
 
@@ -41,14 +41,19 @@ def closed_path_of(name):
 
 
 def test_ratios_of_the_closed_path_are_those_of_the_published_table():
-    fewest, on_disk = closed_path_of("recloser, no log"), closed_path_of("recloser, EventLog")
+    without_log, on_disk = closed_path_of("recloser, no log"), closed_path_of("recloser, EventLog")
     shown = re.search(
         r"takes ([\d.]+) of the time with (circuitbreaker \S+) and\s+([\d.]+) of that with (pybreaker \S+);"
         r"\s+recorded in a log on disk, ([\d.]+) and ([\d.]+)\.",
         README,
     )
     peers = [closed_path_of(shown[2]), closed_path_of(shown[4])]
-    figures = [fewest / peers[0], fewest / peers[1], on_disk / peers[0], on_disk / peers[1]]
+    figures = [
+        without_log / peers[0],
+        without_log / peers[1],
+        on_disk / peers[0],
+        on_disk / peers[1],
+    ]
     assert [f"{figure:.2f}" for figure in figures] == [shown[n] for n in (1, 3, 5, 6)]
 
 
@@ -62,9 +67,9 @@ def test_map_of_the_source_is_complete():
     rows = re.findall(r"^      (\S+(?:, \S+)*)  ", source_map, re.MULTILINE)
     listed = set(re.findall(r"(\w+(?:\.py|/))", "".join(rows)))
     source = ROOT / "src" / "recloser"
-    there = {
+    entries = {
         path.name + "/" * path.is_dir()
         for path in source.iterdir()
         if path.name[0] != "_" and (path.is_dir() or path.suffix == ".py")
     }
-    assert listed == there
+    assert listed == entries

@@ -1,4 +1,4 @@
-"""A real HTTP service: an open breaker lets nothing reach it, and then only its probes."""
+"""A real HTTP service: an open breaker lets no request reach it, a half-open one only its probes."""
 
 import contextlib
 import threading
@@ -17,21 +17,21 @@ CONFIG = CircuitBreakerConfig(
 
 
 class Caller(threading.Thread):
-    """Call repeatedly until a probe has failed, and note the requests that reached the service."""
+    """Calls repeatedly until a probe has failed; for each rejection, notes the requests served so far."""
 
     def __init__(self, breaker, service):
         super().__init__()
         self.breaker, self.service = breaker, service
-        self.refused_at = []
+        self.requests_at_rejections = []
 
     def run(self):
         with httpx.Client() as client:
-            while len(self.refused_at) < 10_000:
+            while len(self.requests_at_rejections) < 10_000:
                 reached = self.service.requests
                 try:
                     self.breaker.call(get, client, self.service)
                 except CircuitOpenError:
-                    self.refused_at.append(reached)
+                    self.requests_at_rejections.append(reached)
                 except httpx.HTTPStatusError:
                     return
                 if self.breaker.snapshot().openings_in_a_row > 1:
@@ -60,7 +60,7 @@ def test_only_probes_reach_the_service_after_a_trip(tmp_path):
         trip(breaker, service)
         reached = service.requests
         assert reached == 15
-        # Each answer takes some time now, so that the probes run at the same time.
+        # Answers take some time from here on, so that the probes run at the same time.
         service.delay_seconds = 0.4
         callers = [Caller(breaker, service) for _ in range(CALLERS)]
         for caller in callers:
@@ -74,6 +74,8 @@ def test_only_probes_reach_the_service_after_a_trip(tmp_path):
     tripped, cooled, _ = history.edges
     assert cooled.at - tripped.at >= 10**9
     assert [e.kind for e in history.events].count("probe_admitted") == PROBES
-    refused_at = [seen for caller in callers for seen in caller.refused_at]
-    assert refused_at.count(reached) > 100
-    assert set(refused_at) <= set(range(reached, reached + PROBES + 1))
+    requests_at_rejections = [
+        requests for caller in callers for requests in caller.requests_at_rejections
+    ]
+    assert requests_at_rejections.count(reached) > 100
+    assert set(requests_at_rejections) <= set(range(reached, reached + PROBES + 1))

@@ -1,4 +1,4 @@
-"""Public traces, from the import to the cause of a trip, compared with counts by hand."""
+"""Public traces, from the import to the cause of a trip, compared with independent counts."""
 
 import csv
 import gzip
@@ -63,7 +63,7 @@ def runs_of_failures(trace):
 
 
 def lines_of(log):
-    """The lines of a log's segments; full segments are compressed."""
+    """Return the lines of all segments of a log; full segments are compressed."""
     data = b""
     for path in sorted(log.glob("*.jsonl*")):
         with path.open("rb") as raw:
@@ -94,16 +94,16 @@ def test_exactly_the_pairs_with_five_consecutive_failures_trip(
     assert (summary["read"], summary["calls"], summary["breakers"]) == (calls, calls, breakers)
     assert (summary["failed"], summary["unreadable"]) == (failed, [])
 
-    by_hand = runs_of_failures(trace)
-    assert sum(len(found) for found in by_hand.values()) == runs
-    assert len(by_hand) == tripping
+    expected = runs_of_failures(trace)
+    assert sum(len(found) for found in expected.values()) == runs
+    assert len(expected) == tripping
 
     history = replayed(capsys, log)
     trips = [edge for edge in history["edges"] if edge["trigger"] == "trip"]
-    assert {edge["breaker"] for edge in trips} == set(by_hand)
+    assert {edge["breaker"] for edge in trips} == set(expected)
     assert history["witnesses"] == {"checked": len(history["edges"]), "differing": 0}
     assert len(history["states"]) == history["breakers"] == breakers
-    for breaker, found in by_hand.items():
+    for breaker, found in expected.items():
         first = next(edge for edge in trips if edge["breaker"] == breaker)
         assert first["utc"] == utc_text(found[0][-1]["end_ns"])
     totals = history["totals"].values()
@@ -111,7 +111,7 @@ def test_exactly_the_pairs_with_five_consecutive_failures_trip(
 
 
 @pytest.mark.parametrize("name", ["trainticket-2023-01-29.csv.gz", "upptime-sites.csv.gz"])
-def test_why_names_the_failures_that_a_count_by_hand_finds(real_trace, capsys, tmp_path, name):
+def test_why_names_the_failures_that_an_independent_count_finds(real_trace, capsys, tmp_path, name):
     """For the first trips of four breakers, the evidence has the same times and durations."""
     trace = real_trace(name)
     imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
@@ -152,7 +152,7 @@ def test_no_breaker_trips_on_a_web_server_with_few_errors(real_trace, capsys, tm
         "apache-combined.log.gz",
     ],
 )
-def test_the_proof_of_a_real_trace_holds(real_trace, capsys, tmp_path, name):
+def test_proof_of_a_real_trace_holds(real_trace, capsys, tmp_path, name):
     trace, log = real_trace(name), tmp_path / "log"
     if name.endswith(".csv.gz"):
         imported_csv(capsys, trace, log, "{caller}->{target}")
@@ -169,10 +169,8 @@ def test_the_proof_of_a_real_trace_holds(real_trace, capsys, tmp_path, name):
 
 
 @pytest.mark.soak
-def test_the_proof_holds_for_the_log_of_breakers_that_a_real_trace_drove(
-    real_trace, capsys, tmp_path
-):
-    """A third of these sites are down, so every other call leads to an edge."""
+def test_proof_holds_for_the_log_of_breakers_driven_by_a_real_trace(real_trace, capsys, tmp_path):
+    """A third of these sites are down, so about every second call causes a state change."""
     imported_csv(capsys, real_trace("upptime-sites.csv.gz"), tmp_path / "log", "{caller}->{target}")
     run(capsys, "replay", tmp_path / "log", "-o", tmp_path / "driven", "--json")
     proof = run(capsys, "replay", tmp_path / "driven", "--prove", "--json")

@@ -1,11 +1,11 @@
-"""Rounds of a service that is attacked at random: it must answer, and each outcome be accounted for.
+"""Attacks a service at random: it must answer, and every outcome must be in a log or counted as lost.
 
     python tools/host_faults.py [--rounds N] [--seed S] [--python PATH ...] [--only ATTACK] [--jobs N]
 
-Round number N of a run with the seed S has the seed S + N, from which its log, breakers, load and
-attacks are drawn; ``--rounds 1 --seed`` runs it alone. After a round every process of it must still
+Round N of a run with the seed S has the seed S + N, from which its log, breakers, load and attacks are
+drawn; ``--rounds 1 --seed SEED`` repeats one round. After a round every process of it must still
 answer within a second, its log must open and fold to the live snapshot, and each outcome must be in
-a log or counted as lost. Exit status 1 means that some round violated this.
+a log or counted as lost. The exit status is 1 if a round violated this.
 """
 
 import os
@@ -28,11 +28,29 @@ _SHOWN_LINES: Final = 150
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=60, show_default=True)
-@click.option("--seed", type=int, help="By default one that is drawn, and printed.")
-@click.option("--python", "pythons", multiple=True, help="An interpreter; by default this one.")
-@click.option("--only", type=click.Choice([*ATTACKS, NONE]), help="The only attack of each round.")
-@click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Rounds at a time.")
+@click.option("--rounds", default=60, show_default=True, help="How many rounds to run.")
+@click.option(
+    "--seed",
+    type=int,
+    help="The seed of the first round; by default, a random one, which is printed.",
+)
+@click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    help="An interpreter to run rounds with; by default, this one. Can be repeated.",
+)
+@click.option(
+    "--only",
+    type=click.Choice([*ATTACKS, NONE]),
+    help="The only attack to use; by default, attacks are drawn for each round.",
+)
+@click.option(
+    "--jobs",
+    default=os.cpu_count() or 1,
+    show_default=True,
+    help="How many rounds run at the same time.",
+)
 @click.option("--plant", type=click.Choice(list(PLANTED)), hidden=True)
 @click.option("--quiet", is_flag=True, help="Print the summary only.")
 def main(
@@ -45,7 +63,7 @@ def main(
     plant: str | None,
     quiet: bool,
 ) -> None:
-    """Run the rounds, and print what went wrong as it does, and a summary."""
+    """Run the rounds; print each violation when it happens, and a summary at the end."""
     first = int.from_bytes(os.urandom(3), "big") if seed is None else seed
     interpreters = [_found(python) for python in pythons or (sys.executable,)]
     click.echo(f"{rounds} rounds from seed {first}, with {', '.join(interpreters)}")
@@ -61,10 +79,12 @@ def main(
 
 
 def _found(python: str) -> str:
-    """The interpreter, as a round finds it that runs in a folder of its own."""
+    """The absolute path of an interpreter, because rounds run in other folders."""
     path = shutil.which(python)
     if path is None:
-        raise click.BadParameter(f"{python!r} is no program that can be run", param_hint="--python")
+        raise click.BadParameter(
+            f"{python!r} can't be run: there is no such program", param_hint="--python"
+        )
     return str(Path(path).absolute())
 
 

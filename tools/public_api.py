@@ -17,7 +17,7 @@ LISTED: Final = ROOT / "tests" / "public_api.txt"
 MODULES: Final = ("recloser", "recloser.arrow", "recloser.redis")
 """Modules whose public names are those in ``__all__``."""
 ROOMS: Final = ("recloser.compat", "recloser.integrations", "recloser.testing")
-"""Packages of which each module is public."""
+"""Packages whose modules are all public."""
 _INTERNAL: Final = frozenset(
     f"recloser.integrations.{name}"
     for name in ("callers_faults", "counts", "given_breakers", "http", "transport")

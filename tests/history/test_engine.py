@@ -174,7 +174,9 @@ def test_impossible_event_ends_the_history_and_is_named(path):
     edit(path, change)
     (difference,) = replay(path).differences
     assert difference.expected == "an event that can happen in this state"
-    assert f"event {difference.seq} (probe_admitted): 1 probes are under way" in difference.got
+    assert (
+        f"event {difference.seq} (probe_admitted): 1 probes are in flight already" in difference.got
+    )
 
 
 def test_open_checkpoint_without_an_opening_time_is_an_error(path, tmp_path):

@@ -36,4 +36,4 @@ def view_later():
 
 @app.task(name="wake up")
 def wake_up():
-    """Do nothing; a message wakes a worker that is to stop."""
+    """Do nothing: the message makes a waiting worker notice that it has to stop."""

@@ -1,4 +1,4 @@
-"""The Celery settings of worker and sender: a broker in files."""
+"""The Celery settings of worker and sender, whose broker is a folder."""
 
 
 def settings(folder):

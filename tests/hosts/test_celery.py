@@ -56,19 +56,19 @@ def worked(folder, made, log="shared", workers=WORKERS):
     return served(command, folder, listens=False, HOST_BREAKER=made, HOST_LOG=log)
 
 
-def send_until(is_so, send, name):
+def send_until(holds, send, name):
     """Send tasks in groups until a condition holds."""
 
-    def is_so_after_some_more():
+    def holds_after_more_tasks():
         send(name)
         try:
-            wait_for(is_so, 0.5)
+            wait_for(holds, 0.5)
         except TimeoutError:
             return False
         return True
 
-    # Nothing bounds when Celery hands each of its processes a task.
-    wait_for(is_so_after_some_more, 40)
+    # Celery gives no limit for the time until each process has had a task.
+    wait_for(holds_after_more_tasks, 40)
 
 
 def stop(server, send):
@@ -82,7 +82,7 @@ def go_through_an_outage(folder, send):
     def pay_until_all_have(outcome):
         def have_all():
             calls = calls_noted(folder)
-            # Each task that was sent is done, so that none is under way when the worker is stopped.
+            # All tasks are done, so none is running when the worker is stopped.
             is_done = len(calls) == send.sent["pay"]
             return is_done and count_of_workers_with(outcome, calls[before:]) == WORKERS
 
@@ -113,7 +113,7 @@ def test_forked_celery_processes_record_every_outcome_across_a_restart(tmp_path,
 
 
 def test_forked_celery_processes_share_one_breaker_through_redis(tmp_path, send, own_redis, made):
-    """Two failures in each of four processes make the eight that open it, at one entry in all."""
+    """The breaker opens after eight failures: two in each of four processes, which all see one trip."""
     workers = 4
 
     def views():

@@ -92,7 +92,7 @@ def test_gunicorn_workers_with_free_slots_recover_their_state_after_a_restart(tm
 
 
 def test_preloaded_gunicorn_workers_share_one_breaker_through_redis(tmp_path, own_redis, made):
-    """Two failures in each of four workers make the eight that open it, at one entry in all."""
+    """The breaker opens after eight failures: two in each of four workers, which all see one trip."""
     with preloaded(tmp_path, made, own_redis.url) as server:
         server.get_until(lambda so_far: len(by_view(so_far)) == WORKERS, "/view")
         server.begin_outage()
@@ -105,7 +105,7 @@ def test_preloaded_gunicorn_workers_share_one_breaker_through_redis(tmp_path, ow
     assert {view["failed"] for view in last.values()} == {2 * WORKERS}
     edges = [view["edges"] for view in last.values()]
     assert [trigger for _, trigger in edges[0]] == ["trip"]
-    assert all(taken == edges[0] for taken in edges)
+    assert all(seen == edges[0] for seen in edges)
     assert by_worker(answers).keys() == last.keys()
 
 

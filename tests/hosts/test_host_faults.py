@@ -1,4 +1,4 @@
-"""Random attacks on a service, and a proof that their judge finds planted faults.
+"""Random attacks on a service, and planted faults that the judge of the attacks must find.
 
 ``tools/host_faults.py`` runs more of them, under other Pythons too.
 """

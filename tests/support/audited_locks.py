@@ -1,8 +1,9 @@
-"""Locks that know which thread holds them, and objects that note who calls them under one.
+"""Finds code of a user that runs while the calling thread holds a lock of the package.
 
-Every lock that the package makes is replaced by an audited one. Objects of a user are watched: each
-call of theirs, by ``==``, ``hash()``, ``str()`` or an attribute too, is noted, and is a violation
-where the calling thread holds an audited lock.
+Every lock that the package creates is replaced by an audited lock, which records the thread that
+holds it. Objects of a user are watched: each call of a method is noted, including calls by ``==``,
+``hash()``, ``str()`` and attribute access. A call is a violation if the calling thread holds an
+audited lock at that moment.
 """
 
 import importlib
@@ -19,26 +20,32 @@ _MAKERS = ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event
 
 
 class Audit:
-    """What was called, and what of it under an audited lock."""
+    """Record of the calls of user code, and of the locks that each thread holds.
+
+    Attributes:
+        calls: How often each watched method was called.
+        violations: The calls made under an audited lock, each with its stack.
+        acquisitions: How often an audited lock was acquired.
+    """
 
     def __init__(self):
         self.calls = Counter()
         self.violations = []
-        self.taken = 0
+        self.acquisitions = 0
         self._held = Counter()
 
-    def take(self):
-        self.taken += 1
+    def note_acquired(self):
+        self.acquisitions += 1
         self._held[threading.get_ident()] += 1
 
-    def release(self, holder):
+    def note_released(self, holder):
         self._held[holder] -= 1
 
     def is_holding(self):
         return self._held[threading.get_ident()] > 0
 
     def note(self, what):
-        """Note that code of a user is called."""
+        """Note that the user code ``what`` is called by this thread."""
         self.calls[what] += 1
         if self.is_holding():
             stack = "".join(traceback.format_stack(limit=12)[:-1])
@@ -46,29 +53,29 @@ class Audit:
 
 
 class AuditedLock:
-    """A lock that tells an audit who holds it."""
+    """A lock that notes in an audit which thread holds it."""
 
-    def __init__(self, audit, made):
+    def __init__(self, audit, lock):
         self._audit = audit
-        self._made = made
+        self._lock = lock
         self._holder = 0
 
     def acquire(self, blocking=True, timeout=-1):
-        is_taken = self._made.acquire(blocking, timeout)
-        if is_taken:
+        is_acquired = self._lock.acquire(blocking, timeout)
+        if is_acquired:
             self._holder = threading.get_ident()
-            self._audit.take()
-        return is_taken
+            self._audit.note_acquired()
+        return is_acquired
 
     def release(self):
-        self._audit.release(self._holder)
-        self._made.release()
+        self._audit.note_released(self._holder)
+        self._lock.release()
 
     def locked(self):
-        return self._made.locked()
+        return self._lock.locked()
 
     def _is_owned(self):
-        return self._made._is_owned()
+        return self._lock._is_owned()
 
     def __enter__(self):
         self.acquire()
@@ -91,7 +98,7 @@ class _AuditedThreading(ModuleType):
 
 
 def modules():
-    """All modules of the package that can be imported here."""
+    """Import and return all modules of the package whose dependencies are installed."""
     for found in pkgutil.walk_packages(recloser.__path__, "recloser."):
         if found.name.endswith(
             ("__main__", ".fleet")
@@ -104,7 +111,7 @@ def modules():
 
 
 def audit_locks(monkeypatch):
-    """Have all locks that the package makes from now on audited, and those that its modules have."""
+    """Replace the locks of the package's modules, and all that it creates later, by audited ones."""
     audit = Audit()
     audited = _AuditedThreading(audit)
     for module in [recloser, *modules()]:
@@ -114,12 +121,12 @@ def audit_locks(monkeypatch):
             elif isinstance(value, _LOCK_TYPES):
                 monkeypatch.setattr(module, name, AuditedLock(audit, value))
             else:
-                # A lock that is made in another way would escape the audit.
+                # The audit would miss a lock created by a function that was imported by its own name.
                 assert not any(value is getattr(threading, maker) for maker in _MAKERS), module
     return audit
 
 
-_LEFT_OUT = {
+_NOT_WATCHED = {
     "__class__",
     "__class_getitem__",
     "__del__",
@@ -141,9 +148,11 @@ _LEFT_OUT = {
 
 
 def watched(audit, base, what=None, **members):
-    """A subclass of ``base`` all of whose methods, inherited ones too, are noted when called."""
+    """Create a subclass of ``base`` whose methods note every call, including inherited methods."""
     what = what or base.__name__
-    methods = {name: getattr(base, name) for name in dir(base) if name not in _LEFT_OUT} | members
+    methods = {
+        name: getattr(base, name) for name in dir(base) if name not in _NOT_WATCHED
+    } | members
     namespace = {
         name: _noted(audit, f"{what}.{name}", method)
         for name, method in methods.items()
@@ -161,7 +170,7 @@ def _noted(audit, what, method):
 
 
 def watched_type(audit):
-    """A metaclass whose classes note every question about them."""
+    """Create a metaclass whose classes note comparisons, ``isinstance`` and attribute access."""
 
     def note(name):
         return _noted(audit, f"type.{name}", getattr(type, name))

@@ -1,7 +1,7 @@
-"""Do something at each point of the package's code at which CPython may interrupt it.
+"""Perform an action at each point of the package's code at which CPython may interrupt it.
 
-That is after a call, at the start of a function and at a jump backwards: where signal handlers run,
-where exceptions of other threads are raised, and where another thread may go on.
+These points are after a call, at the start of a function and at a jump backwards. There, CPython
+runs signal handlers, raises the exceptions that other threads have sent, and switches threads.
 """
 
 import dis
@@ -18,22 +18,22 @@ _BEFORE_A_POINT = {
 
 
 class Interruption:
-    """Calls ``action`` once, at the n-th point within the modules.
+    """Calls ``action`` once, at the n-th interruptible point within the modules, counted from 0.
 
     Attributes:
-        is_reached: Whether there was such a point.
+        is_reached: Whether execution reached that point.
     """
 
     def __init__(self, modules: list[ModuleType], n: int, action: Callable[[], object]) -> None:
         self.is_reached = False
         self._files = {module.__file__ for module in modules}
-        self._left = n
+        self._points_left = n
         self._action = action
         self._last: dict[FrameType, int] = {}
 
     def __enter__(self) -> Self:
         self._outer = sys.gettrace()
-        sys._getframe().f_trace_opcodes = True  # else Python 3.12 reports none
+        sys._getframe().f_trace_opcodes = True  # without it, Python 3.12 reports no opcodes
         sys.settrace(self._trace)
         return self
 
@@ -52,18 +52,18 @@ class Interruption:
         frame.f_trace_opcodes = True
         if event == "call":
             self._last[frame] = frame.f_lasti
-        elif event == "exception":  # a call that raised is not followed by a point
+        elif event == "exception":  # there is no point after a call that raised
             self._last.pop(frame, None)
         elif event == "opcode":
             last = self._last.get(frame)
             self._last[frame] = frame.f_lasti
             if last is not None and _operation(frame, last) in _BEFORE_A_POINT:
-                self._come_by()
+                self._count_point()
         return self._trace
 
-    def _come_by(self) -> None:
-        self._left -= 1
-        if self._left < 0:
+    def _count_point(self) -> None:
+        self._points_left -= 1
+        if self._points_left < 0:
             self.is_reached = True
             self._last.clear()
             self._action()
@@ -76,7 +76,7 @@ def _operation(frame: FrameType, offset: int) -> str:
 def at_each_point(
     modules: list[ModuleType], action: Callable[[], object]
 ) -> Iterator[Interruption]:
-    """An interruption at the first point, at the second, and so on while the last was reached."""
+    """Yield interruptions at the first point, the second and so on, until one is not reached."""
     for n in count():
         interruption = Interruption(modules, n, action)
         yield interruption

@@ -25,7 +25,7 @@ _CAPABILITIES_VERSION_3 = 0x20080522
 
 @frozen
 class Done:
-    """What came of a command."""
+    """Result of a command: its exit status, standard output and standard error."""
 
     status: int
     out: str
@@ -33,7 +33,7 @@ class Done:
 
 
 class CommandServer:
-    """Runs commands; made once for many of them."""
+    """Starts Python once, and runs any number of commands in forked children."""
 
     def __init__(self):
         path = os.pathsep.join(filter(None, (str(SOURCES), os.environ.get("PYTHONPATH"))))
@@ -61,13 +61,13 @@ class CommandServer:
         Args:
             arguments: The command line.
             cwd: The current folder.
-            stdin: What it reads.
-            stdout: ``file``, ``full`` for a disk that is, ``closed``, or ``unread`` for a pipe.
-            stderr: As ``stdout``.
-            encoding: Of standard output and error.
-            powerless: Whether root's right to read and write everything is given up first.
-            environment: More variables.
-            before: Code that is run first.
+            stdin: The bytes on its standard input.
+            stdout: ``file``, ``full`` for a full disk, ``closed``, or ``unread`` for a pipe without a reader.
+            stderr: One of the words for ``stdout``.
+            encoding: Encoding of standard output and standard error.
+            powerless: Whether to give up root's right to read and write every file first.
+            environment: Variables to add to the environment.
+            before: Python code to run first.
         """
         request = {
             "arguments": list(map(str, arguments)), "cwd": str(cwd), "stdout": stdout,
@@ -104,7 +104,7 @@ def forked(request):
 
 
 def run_in_child(request, out, err):
-    """The exit status that Python itself would end with."""
+    """Run a command in this forked process, and return the exit status that Python would have."""
     signal.alarm(60)
     with tempfile.TemporaryFile() as given:
         given.write(base64.b64decode(request["stdin"]))
@@ -153,7 +153,7 @@ def connect(descriptor, file, kind):
 
 
 def give_up_capabilities():
-    """Be bound by the modes of files, as a user is; without root there is nothing to give up."""
+    """Give up root's capabilities, so that the modes of files apply as for other users."""
     if os.getuid() == 0:
         header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION_3, 0)
         libc = ctypes.CDLL(None, use_errno=True)
@@ -162,7 +162,7 @@ def give_up_capabilities():
 
 
 def open_streams(encoding):
-    """As Python does it when it starts."""
+    """Open the standard streams on their descriptors, as Python does when it starts."""
     sys.stdin = io.TextIOWrapper(os.fdopen(0, "rb"), encoding="utf-8")
     for descriptor, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
         try:

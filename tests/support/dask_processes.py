@@ -1,4 +1,4 @@
-"""Schedulers and workers of dask as processes of their own, which find other modules first."""
+"""Schedulers and workers of dask as separate processes, with modules that shadow the installed ones."""
 
 import os
 import subprocess
@@ -14,18 +14,20 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 @contextmanager
 def dask_scheduler(folder: Path, files: Mapping[str, str] = {}) -> Iterator[tuple[str, int]]:
-    """Its address and process id."""
-    told = folder / "scheduler.json"
+    """Run a scheduler with ``files`` in its import path; yield its address and process id."""
+    scheduler_file = folder / "scheduler.json"
     where = ("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0")
-    with _started(folder, files, "scheduler", *where, "--scheduler-file", told) as process:
-        with Client(scheduler_file=str(told), timeout=60, set_as_default=False) as client:
+    with _started(
+        folder, files, "scheduler", *where, "--scheduler-file", scheduler_file
+    ) as process:
+        with Client(scheduler_file=str(scheduler_file), timeout=60, set_as_default=False) as client:
             address: str = client.scheduler.address
         yield address, process.pid
 
 
 @contextmanager
 def dask_worker(folder: Path, scheduler: str, files: Mapping[str, str] = {}) -> Iterator[str]:
-    """Its address."""
+    """Run a worker with ``files`` in its import path; yield its address."""
     with Client(scheduler, set_as_default=False) as client:
         before = set(client.scheduler_info()["workers"])
         more = ("--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--nthreads", "1")

@@ -1,4 +1,4 @@
-"""Settings as the state-machine tests draw them, with thresholds that few calls reach."""
+"""Hypothesis strategies for settings whose thresholds are reached by few calls."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""A disk that fails: counts the calls of log writers to the disk, and makes chosen calls fail."""
+"""A disk that fails: counts the disk operations of log writers, and makes chosen ones fail."""
 
 import errno
 import os
@@ -24,10 +24,15 @@ _OWN: Final = (LogOpened, LogSealed, LogGap, Checkpoint)
 
 
 class FaultyDisk:
-    """Replaces the calls of log writers to the disk by calls that may fail.
+    """Forwards disk operations to the real disk, or makes them fail.
 
     Args:
-        fails: Takes the number of a call, from 1, and its name; returns the errno to raise, or None.
+        fails: Gets the number of each operation, from 1, and its name; returns the ``errno`` of the
+            error to raise, or None.
+
+    Attributes:
+        calls: How many operations there were.
+        failed: How many of them failed.
     """
 
     def __init__(self, fails: Callable[[int, str], int | None]) -> None:
@@ -38,7 +43,7 @@ class FaultyDisk:
 
     @contextmanager
     def installed(self) -> Iterator["FaultyDisk"]:
-        """Let all log writers of this process use this disk."""
+        """Let all writers of this process use this disk during the block."""
         wrapped = {name: self._wrap(name, getattr(disk, name)) for name in _CALLS}
         with ExitStack() as stack:
             for name, call in wrapped.items():
@@ -64,7 +69,15 @@ class FaultyDisk:
 
 @attrs.frozen
 class Outcome:
-    """The result of a scenario: events of callers appended, found in the log, and counted as lost."""
+    """Result of a scenario.
+
+    Attributes:
+        appended: How many events of breakers were appended.
+        found: How many of them are in the log.
+        lost: How many the log counts as lost.
+        disk_calls: How many disk operations there were.
+        failed_calls: How many of them failed.
+    """
 
     appended: int
     found: int
@@ -74,16 +87,16 @@ class Outcome:
 
 
 def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = "sync") -> Outcome:
-    """Make protected calls on a disk that fails, and check the log.
+    """Make protected calls while disk operations fail; check that the log replays to the live state.
 
     Raises:
-        AssertionError: A protected call did not return, or the log differs from the live state.
+        AssertionError: The replay differs from the live state, or from its witnesses.
     """
     clock = ManualClock()
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1)
     appended = 0
     with faulty.installed():
-        log = EventLog(folder, clock=clock, durability=durability, segment_bytes=4000)  # type: ignore[arg-type]  # a word of the caller's
+        log = EventLog(folder, clock=clock, durability=durability, segment_bytes=4000)  # type: ignore[arg-type]  # any string is passed on
         real_write = log.write
 
         def counted_write(events: Any, seal: Any) -> None:
@@ -91,7 +104,7 @@ def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = 
             appended += sum(not isinstance(event, _OWN) for event in events)
             real_write(events, seal)
 
-        log.write = counted_write  # type: ignore[method-assign]  # to count what goes in
+        log.write = counted_write  # type: ignore[method-assign]  # counts the events
         breaker = CircuitBreaker("b", config, log=log)
         for n in range(calls):
             clock.advance(seconds=0.3)
@@ -118,7 +131,7 @@ def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = 
 
 
 def fail_each_call(calls: int) -> Iterator[tuple[int, int, Outcome]]:
-    """Run the scenario with the N-th call to the disk failing, for each error and every N."""
+    """Run the scenario for each error and every N, with the N-th disk operation failing."""
     for error in ERRORS:
         number = 0
         while True:

@@ -1,4 +1,4 @@
-"""Servers of the service under test, each in a process group that is ended for sure."""
+"""Servers that run the service under test, each in a process group that is always killed at the end."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from conftest import ROOT
 from recloser import LogError
 from recloser.log.reader import LogReader
 
-HERE = ROOT / "tests" / "hosts"
+HOSTS = ROOT / "tests" / "hosts"
 CALLERS = 8
 SECONDS = 12
 
@@ -26,7 +26,7 @@ class Server:
     """A server that can be stopped and started again.
 
     Attributes:
-        folder: Where the service is.
+        folder: The folder of the service, which gets its files and output.
     """
 
     def __init__(self, command, folder, listening, **environment):
@@ -35,7 +35,7 @@ class Server:
         self._listening = listening
         self._environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT / "src")]),
+            "PYTHONPATH": os.pathsep.join([str(HOSTS), str(ROOT / "src")]),
             "HOST_FOLDER": str(folder),
             **environment,
         }
@@ -58,7 +58,7 @@ class Server:
         self._process.send_signal(number)
 
     def stop(self, meanwhile=lambda: None):
-        """End it as an init system does, and wait for it, doing something now and then."""
+        """End the server with SIGTERM, and call ``meanwhile`` repeatedly until it has ended."""
         self.signal(signal.SIGTERM)
 
         def has_ended():
@@ -72,7 +72,7 @@ class Server:
         self.end()
 
     def end(self):
-        """End whatever is left of it."""
+        """Kill all processes that are left of the server."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -90,7 +90,7 @@ class Server:
             connection.close()
 
     def get_until(self, is_enough, path="/pay"):
-        """Call from some threads at once until the answers of all so far are enough."""
+        """Request a path from eight threads until ``is_enough`` accepts the list of all answers."""
         answers = []
         with ThreadPoolExecutor(CALLERS) as pool:
 
@@ -114,7 +114,7 @@ class Server:
 
 @contextmanager
 def served(command, folder, *, listens=True, **environment):
-    """A running server; ``{fd}`` in its command is the descriptor that it listens on."""
+    """Run a server; ``{fd}`` in its command is replaced by the descriptor that it listens on."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
@@ -128,7 +128,7 @@ def served(command, folder, *, listens=True, **environment):
 
 
 def calls_noted(folder):
-    """Read the calls that workers have noted, a line each."""
+    """Read the calls that workers have noted, one per line."""
     return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
 
 
@@ -160,12 +160,12 @@ def noted(folder):
 
 
 def wait_until_all_is_recorded(folder):
-    def is_all_there():
-        with suppress(LogError):  # a segment that is just being begun
+    def is_recorded():
+        with suppress(LogError):  # a segment may be just being created
             return recorded(folder) == noted(folder)
 
     with suppress(TimeoutError):
-        wait_for(is_all_there, SECONDS / 2)
+        wait_for(is_recorded, SECONDS / 2)
     assert recorded(folder) == noted(folder)
 
 

@@ -56,17 +56,17 @@ def observed(**changed: Any) -> Event:
 
 
 def rejected(**changed: Any) -> Event:
-    """A refusal of the breaker ``b``."""
+    """A rejected call of the breaker ``b``."""
     return {"event": "call_rejected", "at": 1, "breaker": "b", "reason": "forced_open", **changed}
 
 
 def forced(**changed: Any) -> Event:
-    """A command to the breaker ``b``."""
+    """A command that forces the breaker ``b`` open."""
     return {"event": "forced_open", "at": 1, "breaker": "b", **changed}
 
 
 def checkpoint(state: Mapping[str, Any], *, config: Mapping[str, Any], **more: Any) -> Event:
-    """A checkpoint of the breaker ``b`` that is CLOSED, but for ``state``."""
+    """A checkpoint of the closed breaker ``b``, with the values in ``state`` replaced."""
     nothing = dict.fromkeys(("opened_at", "half_open_at", "deadline", "why_open", "window"))
     counters = dict.fromkeys(
         ("epoch", "openings", "openings_in_a_row", "consecutive_failures", "probes_admitted"), 0
@@ -126,9 +126,9 @@ REFUSED: Final[Mapping[str, list[Event]]] = {
     "an imported call of 10^30": [opened(), observed(at=BEYOND, took=BEYOND)],
     "a wall clock of the year 99999": [opened(wall="99999-01-01T00:00:00Z")],
 }
-"""Logs that no reader takes: each command ends with status 2 or 3, and says why."""
+"""Logs that every reader refuses: each command ends with status 2 or 3, and gives the reason."""
 
-TAKEN: Final[Mapping[str, list[Event]]] = {
+ACCEPTED: Final[Mapping[str, list[Event]]] = {
     "a part of negative numbers": [
         opened(checkpoints=1),
         {
@@ -229,8 +229,7 @@ TAKEN: Final[Mapping[str, list[Event]]] = {
     ],
     "an imported call of two centuries": [opened(), observed(at=2**62, took=2**62)],
 }
-"""Logs whose lines are such as there can be: each command ends in little time and memory, whatever it
-says of them."""
+"""Logs of valid lines with extreme values: each command ends in little time and memory."""
 
 
 def write(path: Path, events: list[Event]) -> Path:

@@ -1,4 +1,4 @@
-"""Imports of text that tests contain."""
+"""Imports of trace text that is given as a string."""
 
 from observed_calls import ObservedCall
 

@@ -1,4 +1,4 @@
-"""Which extra of ``pip install recloser[EXTRA]`` belongs to which integration."""
+"""The extra of ``pip install recloser[EXTRA]`` that each integration needs."""
 
 from typing import Final
 

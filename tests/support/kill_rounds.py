@@ -22,14 +22,22 @@ from recloser.live.writer_thread import BATCH_SECONDS
 from recloser.log.reader import LogReader
 
 THREADS: Final = 4
-# The delay, beside the promised interval, that a busy machine may add to the writer thread.
+# Delay that a busy machine may add to the promised interval before the writer's thread runs.
 _GRACE_NS: Final = 450_000_000
 _WINDOW_NS: Final = round(BATCH_SECONDS * 1e9) + _GRACE_NS
 
 
 @attrs.define
 class Rounds:
-    """The figures of some rounds: acknowledged outcomes, and how many of them must be in the log."""
+    """Result of some rounds.
+
+    Attributes:
+        rounds: How many rounds there were.
+        acknowledged: How many outcomes were acknowledged.
+        promised: How many of them must be in the log.
+        missing: How many of the promised ones are not.
+        torn: In how many rounds the log ended with a torn line.
+    """
 
     rounds: int = 0
     acknowledged: int = 0
@@ -39,9 +47,9 @@ class Rounds:
 
 
 def write_until_killed(folder: Path, durability: str) -> None:
-    """Run the process: print every acknowledged outcome with the time, until it is killed."""
+    """Call a breaker until killed; print the name and the time in ns of each acknowledged outcome."""
     clock = SystemClock()
-    log = EventLog(folder, durability=durability)  # type: ignore[arg-type]  # a word of the command line
+    log = EventLog(folder, durability=durability)  # type: ignore[arg-type]  # from the command line
     config = CircuitBreakerConfig(failure_threshold=4, recovery_timeout_seconds=0.002)
     breaker = CircuitBreaker("b", config, log=log)
 
@@ -53,7 +61,7 @@ def write_until_killed(folder: Path, durability: str) -> None:
             if decision.permit is None:
                 continue
             call += 1
-            # The duration identifies the call, across all processes.
+            # The duration identifies the call among those of all processes.
             name = (os.getpid() * 10 + number) * 1_000_000 + call
             report = breaker.after_failure if chance.random() < 0.2 else breaker.after_success
             report(decision.permit, took_ns=name)
@@ -65,11 +73,11 @@ def write_until_killed(folder: Path, durability: str) -> None:
 
 
 def kill_rounds(folder: Path, rounds: int, durability: str) -> Rounds:
-    """Kill the process again and again, and check that its log has the promised outcomes."""
+    """Kill the process repeatedly, and look in its log for the outcomes that it had acknowledged."""
     result = Rounds()
     chance = random.Random(rounds)
     for number in range(rounds):
-        # One log per ten rounds, so that it is reopened often and does not grow too long.
+        # Ten rounds share one log, so that it is reopened often and does not grow too long.
         log = folder / f"log-{number // 10}"
         acknowledged, killed_at = _run_and_kill(log, durability, chance.random() * 0.1)
         reader = LogReader(log)

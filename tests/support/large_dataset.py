@@ -1,7 +1,7 @@
-"""Writes a dataset of exported logs of any size, column by column, to measure on.
+"""Writes a dataset of exported logs of any size, for measurements.
 
-Each file is the log of one host, whose breakers get one call per millisecond each and have an outage
-now and then. It is the same as a log of live breakers, with its witnesses.
+Each file is the log of one host. Each of its breakers gets one call per millisecond and has an outage
+now and then. The rows, including the witnesses, equal those that live breakers would have written.
 
 python tests/support/large_dataset.py FOLDER --files 6 --breakers 10 --calls 1000000
 """
@@ -25,7 +25,7 @@ from recloser.log.codec import encode
 from recloser.log.parquet import COLUMNS_VERSION, About, write_batches
 
 STEP_NS = 1_000_000
-STEPS_A_TICK = 1_000
+STEPS_PER_TICK = 1_000
 FAILURES = 5
 COOLING = 500  # steps
 OUTAGE_EVERY = 100  # ticks
@@ -49,7 +49,7 @@ def write(path: Path, host: str, breakers: int, calls: int, seed: int = 0) -> Ab
         host: The name of the host in the log.
         breakers: The number of breakers.
         calls: The number of calls of each breaker.
-        seed: The seed for the durations of calls.
+        seed: Seed of the random durations.
     """
     log = _Log(host, breakers, calls, seed)
     write_batches(log.about_all(), log.batches(), log.about, path)
@@ -63,7 +63,7 @@ class _Log:
         starts = [self._outages(number) for number in range(breakers)]
         offsets = np.flatnonzero(np.array(OUTAGE) == KINDS.index("state_changed"))
         steps = offsets - np.arange(1, len(offsets) + 1)  # of the events that they follow
-        # The indexes, among all calls, of the events that are followed by a witness.
+        # Indexes, among all calls, of the events that are followed by a witness.
         self._witnessed = np.sort(
             np.concatenate(
                 [
@@ -73,7 +73,7 @@ class _Log:
             )
         )
         first = LogOpened(1, 0, 1, 1, 1, START, 0, "", host, 1, "0.1.0")
-        ticks = np.arange(0, calls, STEPS_A_TICK)
+        ticks = np.arange(0, calls, STEPS_PER_TICK)
         self._opening: list[Event] = [
             first,
             *(
@@ -87,26 +87,26 @@ class _Log:
         self.about = About(COLUMNS_VERSION, last, 1, self._at(calls - 1, breakers - 1), False)
 
     def _outages(self, number: int) -> Any:
-        last = (self._calls - OUTAGE_STEPS - 2) // STEPS_A_TICK
-        return np.arange(1 + number % OUTAGE_EVERY, last, OUTAGE_EVERY) * STEPS_A_TICK + 1
+        last = (self._calls - OUTAGE_STEPS - 2) // STEPS_PER_TICK
+        return np.arange(1 + number % OUTAGE_EVERY, last, OUTAGE_EVERY) * STEPS_PER_TICK + 1
 
     def _seqs(self, steps: Any, number: int) -> Any:
-        """The ``seq`` of a breaker's event in each step."""
-        place = steps * self._breakers + number
-        ahead = 1 + self._breakers  # the opening event and one configuration per breaker
-        ticks = steps // STEPS_A_TICK + 1
-        return 1 + ahead + ticks + place + np.searchsorted(self._witnessed, place)
+        """Return the ``seq`` of a breaker's event in each of the given steps."""
+        index = steps * self._breakers + number
+        opening = 1 + self._breakers  # events that open the log and configure its breakers
+        ticks = steps // STEPS_PER_TICK + 1
+        return 1 + opening + ticks + index + np.searchsorted(self._witnessed, index)
 
     def _at(self, steps: Any, number: int) -> Any:
         return steps * STEP_NS + number * STEP_NS // self._breakers
 
     def about_all(self) -> list[pa.RecordBatch]:
-        """The rows about the whole log."""
+        """Return the rows that belong to no single breaker."""
         batches: list[pa.RecordBatch] = table_of(None, self._opening).to_batches()
         return batches
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows about breakers."""
+        """Yield the rows of each breaker."""
         for number in range(self._breakers):
             yield from self._of_breaker(number).to_batches()
 
@@ -180,7 +180,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=6)
     parser.add_argument("--breakers", type=int, default=10)
-    parser.add_argument("--calls", type=int, default=1_000_000, help="of each breaker")
+    parser.add_argument(
+        "--calls", type=int, default=1_000_000, help="number of calls of each breaker"
+    )
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True)
     for number in range(arguments.files):

@@ -1,4 +1,4 @@
-"""Modules of live breakers in which tests raise, fork or enter again at each point."""
+"""Modules of live breakers in which tests raise, fork or call again at each interruptible point."""
 
 from recloser.live import (
     admission,

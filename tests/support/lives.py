@@ -1,4 +1,4 @@
-"""Recorded lives of breakers, long enough for a search to pass over most of them."""
+"""Random traffic through live breakers, recorded in logs that are long enough for searches to skip most of them."""
 
 import random
 
@@ -9,7 +9,7 @@ SECOND = 10**9
 
 
 class Life:
-    """Live breakers under traffic whose failure rate, pace and slowness change with chance."""
+    """Live breakers under traffic with random failures, pace and slowness, drawn from a seed."""
 
     def __init__(self, seed, configs, log=None, clock=None):
         self.random = random.Random(seed)
@@ -19,7 +19,7 @@ class Life:
             CircuitBreaker(f"b{number}", config, log=self.log)
             for number, config in enumerate(configs)
         ]
-        self.under_way = []
+        self.in_flight = []
         self.pace_ns = self.random.choice([MS, 100 * MS, SECOND, 3 * SECOND])
         self.slow = self.random.choice([0, 0.1, 0.4])
         self.failing = 0.0
@@ -44,11 +44,11 @@ class Life:
         permit = breaker.before_call().permit
         if permit is None:
             return
-        # Some are overtaken, so that they end in another epoch.
-        self.under_way.append((breaker, permit))
-        if len(self.under_way) > 4 or self.random.random() < 0.8:
-            place = self.random.choice([-1, -1, -1, 0])
-            self._end(*self.under_way.pop(place))
+        # Some calls stay in flight, so that they end in a later epoch.
+        self.in_flight.append((breaker, permit))
+        if len(self.in_flight) > 4 or self.random.random() < 0.8:
+            index = self.random.choice([-1, -1, -1, 0])
+            self._end(*self.in_flight.pop(index))
 
     def _end(self, breaker, permit):
         took = 2 * SECOND if self.random.random() < self.slow else self.random.randrange(10 * MS)

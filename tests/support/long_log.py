@@ -1,4 +1,4 @@
-"""Writes a log of any length, of breakers that trip now and then, to measure on.
+"""Writes a log of any length, of breakers that trip now and then, for measurements.
 
 python tests/support/long_log.py OUT --events 10000000 --breakers 20
 """
@@ -24,7 +24,7 @@ def write(
     trips_every: int = TRIPS_EVERY,
     flush_every: int = FLUSH_EVERY,
 ) -> None:
-    """Write about ``events`` events: one call per millisecond, and an outage now and then."""
+    """Write about ``events`` events: one call per millisecond, and an outage of one breaker at a time."""
     clock = ManualClock()
     config = CircuitBreakerConfig(
         failure_threshold=5, window=CountWindow(100, 0.5), recovery_timeout_seconds=1
@@ -36,8 +36,8 @@ def write(
         for call in range(events):
             clock.advance(ns=STEP_NS)
             breaker = all_of_them[call % breakers]
-            turn = call // trips_every % breakers == call % breakers
-            is_out = turn and call % trips_every > trips_every - 12 * breakers
+            is_turn = call // trips_every % breakers == call % breakers
+            is_out = is_turn and call % trips_every > trips_every - 12 * breakers
             decision = breaker.before_call()
             if decision.permit is None:
                 continue
@@ -50,7 +50,7 @@ def write(
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; returns 0, because errors are raised."""
+    """Run from the command line; return the exit status 0, as errors are raised."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--events", type=int, default=10_000_000)

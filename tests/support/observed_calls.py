@@ -1,4 +1,4 @@
-"""Writes a log of imported calls from call objects, for tests."""
+"""Writes a trace of single calls, as an import of spans would."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -18,7 +18,7 @@ _BATCH: Final = 1024
 
 @frozen
 class ObservedCall:
-    """A call of a trace; ``start`` is in nanoseconds since 1970, ``took`` in nanoseconds."""
+    """A call in a trace; ``start`` is in nanoseconds since 1970, ``took`` in nanoseconds."""
 
     breaker: str
     start: int
@@ -30,7 +30,7 @@ class ObservedCall:
 
 @frozen
 class Skipped:
-    """A record that is not a call of a client, such as a span of a server."""
+    """An entry of a trace that is not a client's call, such as a span of a server."""
 
     what: str
 
@@ -50,13 +50,13 @@ def write_trace(
 
 
 def batches_of(observed: Iterable[ObservedCall | Unreadable | Skipped]) -> Iterator[CallBatch]:
-    """Yield the calls in batches of columns."""
+    """Group observed calls into batches of columns, as importers yield them."""
     rest = iter(observed)
     number = 0
     while items := list(islice(rest, _BATCH)):
         calls = [item for item in items if isinstance(item, ObservedCall)]
         lines = [
-            place for place, item in enumerate(items, number + 1) if isinstance(item, ObservedCall)
+            line for line, item in enumerate(items, number + 1) if isinstance(item, ObservedCall)
         ]
         number += len(items)
         skipped: dict[str, int] = {}

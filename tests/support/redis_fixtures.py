@@ -35,7 +35,7 @@ def stream():
 
 @pytest.fixture
 def make_log(request):
-    """A function that creates logs, each as in a process of its own; they are closed at the end."""
+    """Return a function that creates logs, which act like those of separate processes and are closed at the end."""
     logs = []
 
     def join(server, stream, **options):

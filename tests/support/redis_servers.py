@@ -46,7 +46,7 @@ def servers_here() -> dict[str, str]:
 def free_port() -> int:
     """Return a free port; the port 10,000 above, for a Redis cluster, is free too.
 
-    The search starts at a place that depends on the process id. Until its server listens, another
+    The search starts at a port that depends on the process id. Until its server listens, another
     process could choose the same port, and this makes that unlikely.
     """
     for port in itertools.count(20_000 + os.getpid() * _APART % 10_000):

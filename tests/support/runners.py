@@ -1,4 +1,4 @@
-"""Run the jobs of cluster tests in this process, and write their datasets."""
+"""Runs the jobs of cluster tests in this process, and writes their datasets."""
 
 from unittest import mock
 

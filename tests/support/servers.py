@@ -1,4 +1,4 @@
-"""Real servers on loopback that can be told to fail, and the outage that clients are put through."""
+"""Real servers on loopback that fail on demand, and an outage that protected clients go through."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ THROUGH_AN_OUTAGE = ["trip", "cool", "relapse", "cool", "recover"]
 
 @contextmanager
 def serving(app: Starlette) -> Iterator[str]:
-    """The address of an application that uvicorn serves in a thread."""
+    """Serve an application with uvicorn in a thread; yield its address."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(
@@ -39,7 +39,7 @@ def serving(app: Starlette) -> Iterator[str]:
 
 
 class Upstream:
-    """An API that answers 200, or 503 while it is not ``healthy``; ``/slow`` takes its time."""
+    """An API that answers 200, or 503 while it is not ``healthy``; ``/slow`` takes 0.3 s."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -74,17 +74,17 @@ def go_through_an_outage(
     upstream: Upstream,
     clock: ManualClock,
 ) -> None:
-    """Drive a protected call, which tells whether it went well, through outage and recovery."""
+    """Make calls through an outage and the recovery; ``call`` returns whether the call succeeded."""
     assert call()
     assert call()
     upstream.healthy = False
     assert [call(), call(), call()] == [False, False, False]
     reached = upstream.requests
     for _ in range(5):
-        with pytest.raises(CircuitOpenError) as refused:
+        with pytest.raises(CircuitOpenError) as rejected:
             call()
-    assert refused.value.decision.retry_after == 30
-    assert upstream.requests == reached, "an open breaker lets nothing reach the server"
+    assert rejected.value.decision.retry_after == 30
+    assert upstream.requests == reached, "an open breaker let a request reach the server"
     clock.advance(seconds=30)
     assert not call()
     with pytest.raises(CircuitOpenError):
@@ -98,7 +98,7 @@ def go_through_an_outage(
 
 
 def replayed(path: Path) -> History:
-    """The history of a log that was closed: as witnessed live, and proved to come to nothing else."""
+    """Replay a closed log; check that it has its witnesses, and that its proof holds."""
     history = replay(path)
     assert history.witnesses > 0
     assert history.differences == []

@@ -1,4 +1,4 @@
-"""Helpers for tests of shared breakers."""
+"""Shared breakers in tests: reading their state, and waiting until members agree."""
 
 from redis_servers import wait_for
 
@@ -41,8 +41,8 @@ def await_agreement(*breakers):
         for _ in range(2):
             for breaker in breakers:
                 log_of(breaker).flush()
-        are_there = not any(map(is_degraded, breakers))
-        return are_there and len({str(dump(breaker._state)) for breaker in breakers}) == 1
+        are_online = not any(map(is_degraded, breakers))
+        return are_online and len({str(dump(breaker._state)) for breaker in breakers}) == 1
 
     wait_for(are_synchronized)
 

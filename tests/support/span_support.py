@@ -1,4 +1,4 @@
-"""Spans of OTLP for tests."""
+"""OTLP documents with spans, built from short arguments."""
 
 import json
 
@@ -15,7 +15,7 @@ def pairs(values):
 
 
 def span(values=(), status=None, kind=3, number=1, **changes):
-    """Make a client's span whose id is ``number``."""
+    """Build a client's span with the id ``number``."""
     return {
         "traceId": "5b8efff798038103d269b633813fc60c",
         "spanId": f"{number:016x}",

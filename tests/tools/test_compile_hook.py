@@ -57,8 +57,7 @@ def test_wheel_has_the_modules_compiled_for_its_python(tmp_path):
 def test_wheel_without_a_compiler_works_on_every_python(tmp_path):
     wheel, printed = built(tmp_path / "wheels", compiler="no-such-compiler")
     assert wheel.name.endswith("-py3-none-any.whl")
-    for module in MODULES:
-        assert f"{module} is left out: it can't be compiled here" in printed
+    assert f"the compiled modules are left out: {MODULES[0]} can't be compiled here" in printed
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     use = (
         "from recloser import CircuitBreaker, EventLog\n"

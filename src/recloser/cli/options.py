@@ -93,8 +93,7 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "path",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="A TOML or JSON file with the settings of the breakers that imported calls drive; a "
-        "setting that is not in it has its default.",
+        help="A TOML or JSON file with breaker settings; a setting that is not in it has its default.",
     )
     @click.option(
         "--set",

@@ -25,8 +25,8 @@ def server():
 def test_exported_stream_is_a_log_that_commands_read(server, tmp_path, capsys):
     log = str(tmp_path / "log")
     assert status_of(["export", f"{server.url}?stream=shop", log]) == 0
-    told = capsys.readouterr().out
-    assert told.endswith(f" written to {log}: 1 edge of 1 breaker\n")
+    shown = capsys.readouterr().out
+    assert shown.endswith(f" written to {log}: 1 edge of 1 breaker\n")
     assert status_of(["replay", log]) == 0
     assert status_of(["verify", log]) == 0
     assert status_of(["why", log]) == 0
@@ -36,9 +36,9 @@ def test_exported_stream_is_a_log_that_commands_read(server, tmp_path, capsys):
 def test_stream_export_as_json(server, tmp_path, capsys):
     log = str(tmp_path / "log")
     assert status_of(["export", "--json", f"{server.url}?stream=shop", log]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told.pop("events") == told.pop("last_seq") > 7
-    assert told == {
+    shown = json.loads(capsys.readouterr().out)
+    assert shown.pop("events") == shown.pop("last_seq") > 7
+    assert shown == {
         "schema": "recloser.export/1",
         "written": log,
         "edges": 1,
@@ -57,10 +57,10 @@ def test_stream_export_as_json(server, tmp_path, capsys):
 )
 def test_unusable_url_is_reported_in_one_line_without_its_password(tmp_path, capsys, url, says):
     assert status_of(["export", url, str(tmp_path / "log")]) == 2
-    told = capsys.readouterr().err
-    assert says in told
-    assert told.count("\n") == 1
-    assert "hunter2" not in told
+    shown = capsys.readouterr().err
+    assert says in shown
+    assert shown.count("\n") == 1
+    assert "hunter2" not in shown
 
 
 def test_urls_of_servers_are_streams_and_paths_are_logs():

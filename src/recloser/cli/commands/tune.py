@@ -68,7 +68,7 @@ _BOUNDS: Final = (2, 3)  # FIRST..LAST and FIRST..LAST..STEP
     default=1,
     show_default=True,
     metavar="N",
-    help="How many lost good calls one failure that is let through is as bad as.",
+    help="How many rejected good calls are as bad as one failure that is let through.",
 )
 @settings_options
 @config_from_option

@@ -17,7 +17,7 @@ def print_tuning(tuning: Tuning, failure_weight: int) -> None:
 
     Args:
         tuning: The search.
-        failure_weight: How many lost good calls one failure that is let through is as bad as.
+        failure_weight: How many rejected good calls are as bad as one failure that is let through.
     """
     best = tuning.recommended
     out = results()

@@ -136,7 +136,7 @@ def replay_object(
     witnesses: int = 0,
     differences: Sequence[Mapping[str, object]] = (),
 ) -> JsonObject:
-    """``recloser.replay/1``, whichever way the history was computed.
+    """``recloser.replay/1``: the edges, states and totals of a history.
 
     Args:
         events: How many events were read.
@@ -325,7 +325,7 @@ def golden_file_object(checked: "GoldenCheck") -> JsonObject:
 
 
 def refused_golden_object(golden: Path, error: Exception) -> JsonObject:
-    """A golden file in those objects that could not be compared or written."""
+    """One golden file that could not be compared or written, and the error."""
     return {"golden": str(golden), "verdict": "refused", "error": str(error)}
 
 
