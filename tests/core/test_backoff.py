@@ -26,7 +26,7 @@ def test_a_constant_backoff_is_always_the_same():
     assert cooldowns(Constant(), 4) == [SECOND] * 4
 
 
-def test_an_exponential_backoff_grows_up_to_its_most():
+def test_exponential_backoff_grows_up_to_its_maximum():
     assert cooldowns(Exponential(2, 10), 6) == [n * SECOND for n in (1, 2, 4, 8, 10, 10)]
     assert cooldowns(Exponential(1.5, 10), 4)[-1] == 3_375_000_000
     assert cooldowns(Exponential(2, 0.5), 2) == [SECOND // 2] * 2
@@ -38,7 +38,7 @@ def test_the_millionth_opening_in_a_row_is_decided_at_once(factor):
     assert SECOND <= wait <= 60 * SECOND
 
 
-def test_no_wait_grows_out_of_nothing():
+def test_cooldown_of_0_stays_0():
     assert cooldowns(Exponential(2, 60), 3, base=0) == [0, 0, 0]
 
 
@@ -98,7 +98,7 @@ def test_each_opening_in_a_row_cools_longer_until_the_breaker_closes(clock):
     assert replay(log).differences == []
 
 
-def test_jitter_is_drawn_once_an_opening_and_replayed(clock):
+def test_replay_draws_the_same_jitter_per_opening(clock):
     """Asking again and again does not draw again, so the cooldown shrinks with no call rate."""
     log = MemoryLog(clock=clock)
     config = CircuitBreakerConfig(failure_threshold=1, backoff=Constant("full", seed=3))

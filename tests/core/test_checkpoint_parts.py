@@ -68,7 +68,7 @@ def pieces(count=4_000):
     return [decode(line) for line in lines_of(state)]
 
 
-def test_a_checkpoint_that_was_begun_anew_after_a_crash_replaces_the_part_that_was_left():
+def test_checkpoint_begun_again_after_a_crash_replaces_its_first_parts():
     left, whole = pieces(9_000), pieces()
     parts = CheckpointParts()
     for event in [*left[:-1], *whole[:-1]]:
@@ -86,7 +86,7 @@ def test_a_missing_part_is_named(missing):
         joined(events)
 
 
-def test_parts_of_several_breakers_may_stand_between_each_other():
+def test_parts_of_several_breakers_may_alternate():
     others = [Checkpoint(1, 0, "c", *piece) for piece in pieces_of({"window": [1] * 9_000})]
     parts, whole = CheckpointParts(), {}
     for pair in zip_longest(pieces(), others):
@@ -100,12 +100,12 @@ def test_parts_of_several_breakers_may_stand_between_each_other():
 @pytest.mark.parametrize(
     "stretch", [{"mode": [1]}, {"window": "x"}, {"window": [[1, 2, 3]]}, {"window": [None]}]
 )
-def test_a_part_that_holds_no_stretch_of_a_list_is_refused(stretch):
+def test_part_without_a_stretch_of_a_list_is_refused(stretch):
     with pytest.raises(FoldError, match=r"event 5 \(checkpoint\)"):
         CheckpointParts().joined(Checkpoint(5, 0, "b", stretch, 1, 2))
 
 
-def test_parts_that_add_up_to_a_number_that_no_line_holds_are_refused():
+def test_parts_whose_sums_are_out_of_range_are_refused():
     last = {"mode": "enforce", "window": []}
     parts = CheckpointParts()
     assert parts.joined(Checkpoint(1, 0, "b", {"window": [MAX_WHOLE, 1]}, 1, 2)) is None

@@ -83,12 +83,12 @@ def test_a_rate_may_have_any_number_of_digits(window, field, rate):
     assert getattr(window(5, **{field: rate}), field) == rate
 
 
-def test_an_unknown_setting_is_refused_with_those_there_are():
+def test_error_of_an_unknown_setting_lists_the_known_ones():
     with pytest.raises(ConfigError, match=r"no setting 'failures'.*failure_threshold"):
         CircuitBreakerConfig.from_mapping({"failures": 3})
 
 
-def test_settings_survive_the_way_through_data():
+def test_settings_are_equal_after_a_round_trip_through_data():
     config = CircuitBreakerConfig(failure_threshold=None, recovery_timeout_seconds=0.25)
     assert CircuitBreakerConfig.from_mapping(config.to_mapping()) == config
 
@@ -98,11 +98,11 @@ def test_settings_survive_the_way_through_data():
     [(0, 0), (30, 30_000_000_000), (0.1, 100_000_000), (30.000000001, 30_000_000_001)],
 )
 def test_seconds_are_exact_to_the_nanosecond(seconds, ns):
-    """A float is the decimal number that it prints as, not the binary one behind it."""
+    """A float is read as the decimal number that it prints as, not as its binary value."""
     assert nanoseconds(seconds) == ns
 
 
-def test_assignments_go_on_top_of_a_file(tmp_path: Path):
+def test_assignments_override_a_settings_file(tmp_path: Path):
     path = tmp_path / "breaker.toml"
     path.write_text("failure_threshold = 3\nrecovery_timeout_seconds = 10\n")
     config = read_settings(path, ["recovery_timeout_seconds=0.5", "half_open_max_probes = 4"])
@@ -111,7 +111,7 @@ def test_assignments_go_on_top_of_a_file(tmp_path: Path):
     )
 
 
-def test_json_and_the_word_none_are_read_too(tmp_path: Path):
+def test_settings_may_be_json_and_the_word_none(tmp_path: Path):
     path = tmp_path / "breaker.json"
     path.write_text('{"failure_threshold": null}')
     assert read_settings(path) == CircuitBreakerConfig(failure_threshold=None)
@@ -121,19 +121,19 @@ def test_json_and_the_word_none_are_read_too(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["failure_threshold = ", "[", "\x00"])
-def test_a_broken_file_is_named(tmp_path: Path, text):
+def test_error_names_a_broken_settings_file(tmp_path: Path, text):
     path = tmp_path / "breaker.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match="breaker.toml"):
         read_settings(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path):
+def test_error_names_a_missing_settings_file(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"absent.toml: No such file"):
         read_settings(tmp_path / "absent.toml")
 
 
-def test_a_file_that_holds_no_object_is_refused(tmp_path: Path):
+def test_settings_file_that_is_no_object_is_refused(tmp_path: Path):
     path = tmp_path / "breaker.json"
     path.write_text("[1]")
     with pytest.raises(ConfigError, match="one object"):
@@ -149,6 +149,6 @@ def test_a_file_that_holds_no_object_is_refused(tmp_path: Path):
         ("window={size=5}", "CountWindow needs a failure_rate"),
     ],
 )
-def test_a_broken_assignment_is_named(assignment, named):
+def test_error_names_a_broken_assignment(assignment, named):
     with pytest.raises(ConfigError, match=named):
         read_settings(None, [assignment])

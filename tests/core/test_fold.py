@@ -115,7 +115,7 @@ def test_the_cooldown_ends_at_its_deadline_to_the_nanosecond(early_ns, state):
     assert fold.state.state is state
 
 
-def test_the_cooldown_edge_tells_how_long_it_was():
+def test_cause_of_the_cooldown_edge_has_its_length():
     fold = tripped()
     (edge,) = fold.reject(at=COOLDOWN + 7)
     assert edge.at == COOLDOWN + 7
@@ -159,7 +159,7 @@ def test_half_open_success_threshold_0_closes_at_once():
     assert fold.state.state is CLOSED
 
 
-def test_several_edges_in_one_step_come_in_their_order():
+def test_several_edges_at_one_event_are_in_order():
     """A command that comes after the deadline finds the breaker half-open first."""
     fold = tripped()
     edges = fold.apply(ForcedOpen, COOLDOWN, "ann", "maintenance")
@@ -199,7 +199,7 @@ def test_a_forced_open_breaker_does_not_cool():
 
 @pytest.mark.parametrize("command", [ForcedClosed, Reset])
 @pytest.mark.parametrize("begin", [Fold, tripped, half_open])
-def test_commands_close_from_every_state_with_nothing_counted(begin, command):
+def test_commands_close_from_every_state_and_reset_counters(begin, command):
     fold = begin()
     epoch = fold.state.epoch
     fold.apply(command, COOLDOWN, "ann", "fixed")
@@ -222,7 +222,7 @@ def test_a_breaker_closed_by_command_trips_again_by_its_rules():
 
 @pytest.mark.parametrize("outcome", [CallSucceeded, CallFailed, CallIgnored])
 @pytest.mark.parametrize("begin", [tripped, half_open])
-def test_an_outcome_whose_epoch_has_passed_is_counted_as_stale_and_moves_nothing(begin, outcome):
+def test_outcome_of_an_earlier_epoch_is_stale_and_changes_nothing(begin, outcome):
     fold = begin()
     before = dump(fold.state)
     assert not fold.apply(outcome, 1 if begin is tripped else COOLDOWN, 0, 5)
@@ -231,7 +231,7 @@ def test_an_outcome_whose_epoch_has_passed_is_counted_as_stale_and_moves_nothing
 
 @pytest.mark.parametrize("outcome", [CallSucceeded, CallFailed, CallIgnored])
 @pytest.mark.parametrize("begin", [tripped, half_open])
-def test_an_outcome_that_its_epoch_let_no_call_through_for_is_stale_too(begin, outcome):
+def test_outcome_of_an_epoch_that_let_no_call_through_is_stale(begin, outcome):
     """In shadow mode such calls are made all the same, and must change nothing."""
     fold = begin()
     before = dump(fold.state)
@@ -240,7 +240,7 @@ def test_an_outcome_that_its_epoch_let_no_call_through_for_is_stale_too(begin, o
     assert dump(fold.state) == before | {"stale": 1}
 
 
-def test_an_ignored_probe_gives_its_place_back():
+def test_ignored_probe_makes_place_for_another():
     fold = half_open()
     fold.probe(at=COOLDOWN)
     assert len(probes_of(fold.state)) == 1
@@ -259,14 +259,14 @@ def test_an_ignored_call_does_not_end_a_run_of_failures():
     assert edge.cause.seqs == (2, 4)
 
 
-def test_a_run_of_outcomes_counts_as_often_as_it_says():
+def test_event_that_stands_for_several_calls_counts_each():
     fold = Fold()
     fold.apply(CallSucceeded, 0, 0, 5, 0, 40)
     fold.apply(CallRejected, 0, Reason.COOLDOWN_ACTIVE, None, 7)
     assert (fold.state.succeeded, fold.state.rejected) == (40, 7)
 
 
-def test_a_new_configuration_starts_a_new_run():
+def test_new_configuration_resets_consecutive_failures():
     fold = Fold(failure_threshold=3)
     fold.fail()
     fold.fail()
@@ -276,7 +276,7 @@ def test_a_new_configuration_starts_a_new_run():
     assert edge.cause.threshold == 2
 
 
-def test_a_cooldown_under_way_keeps_the_end_it_was_given():
+def test_new_configuration_does_not_change_a_running_cooldown():
     fold = tripped()
     fold.apply(BreakerConfigured, 0, {"recovery_timeout_seconds": 1})
     assert fold.state.deadline == COOLDOWN
@@ -338,13 +338,13 @@ def test_a_checkpoint_that_holds_no_state_is_refused_by_its_seq(change, message)
         restore(event)
 
 
-def test_a_probe_is_found_whatever_the_order_in_which_a_checkpoint_names_them():
+def test_probes_of_a_checkpoint_may_be_in_any_order():
     """As a tool may have sorted them: 10 comes before 9 there."""
     fold = half_open(half_open_max_probes=10)
     for _ in range(10):
         fold.probe(at=COOLDOWN)
-    told = dict(dump(fold.state))
-    told["probes"] = dict(sorted(told["probes"].items()))
-    assert list(told["probes"]) != list(dump(fold.state)["probes"])
-    restored = restore(Checkpoint(99, COOLDOWN, "b", told))
+    data = dict(dump(fold.state))
+    data["probes"] = dict(sorted(data["probes"].items()))
+    assert list(data["probes"]) != list(dump(fold.state)["probes"])
+    restored = restore(Checkpoint(99, COOLDOWN, "b", data))
     assert numbers_of(restored.probes) == numbers_of(fold.state.probes)

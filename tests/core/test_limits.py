@@ -45,7 +45,7 @@ from recloser.log.codec import encode
 NAME = "\x01" * (NAME_BYTES // 6)
 LABEL = label("\x01" * 2000)
 SEQ = 10**12
-"""No log that was written comes to as many events."""
+"""No session can write that many events."""
 
 COMMAND = FiredRule(Rule.COMMAND, actor=LABEL, reason=LABEL)
 LONG_RUN = FiredRule(Rule.CONSECUTIVE_FAILURES, MAX_SEQS, MAX_SEQS, seqs=(SEQ,) * MAX_SEQS)
@@ -76,10 +76,10 @@ def test_the_longest_line_of_an_event_is_a_usual_one(event):
 @pytest.mark.parametrize("cause", [COMMAND, LONG_RUN], ids=["command", "run"])
 @pytest.mark.parametrize("rows", [ROWS_IN_LINE, 100_000])
 def test_the_longest_lines_of_a_checkpoint_are_usual_ones(cause, rows):
-    told = {"seqs": cause.seqs, "actor": cause.actor, "reason": cause.reason}
+    fields = {"seqs": cause.seqs, "actor": cause.actor, "reason": cause.reason}
     state = {
         **dump(BreakerState(NAME, CircuitBreakerConfig())),
-        "why_open": {"rule": "command", **told},
+        "why_open": {"rule": "command", **fields},
         "probe_seqs": [SEQ] * rows,
     }
     for piece in pieces_of(state):
@@ -96,7 +96,7 @@ def test_an_imported_call_with_the_longest_labels_fits_into_a_line():
     assert len(encode(event)) < MAX_LINE_BYTES
 
 
-def test_no_session_reaches_a_number_that_no_line_holds():
+def test_no_session_reaches_the_last_seq():
     assert MAX_AT + MAX_SECONDS * NS_PER_SECOND <= MAX_WHOLE
     assert MAX_SEQ << 2 | 3 < 1 << 62, "bit 62 marks how many outcomes have the code that follows"
 
@@ -129,5 +129,5 @@ def test_a_label_of_a_subclass_of_str_is_an_exact_str():
     assert type(label(Markup("é"))) is str
 
 
-def test_what_utf_8_can_not_encode_is_shown_escaped():
+def test_label_escapes_what_utf_8_can_not_encode():
     assert label("a\udcff") == "a\\udcff"

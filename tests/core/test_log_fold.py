@@ -42,12 +42,12 @@ def test_a_missing_or_repeated_seq_is_damage(seq):
         folded(OPENED, ClockTicked(seq, 0, WALL, 0))
 
 
-def test_time_that_falls_is_damage():
+def test_decreasing_time_is_damage():
     with pytest.raises(DamagedLogError, match="timed 4, before the 5 of seq 2"):
         folded(OPENED, ClockTicked(2, 5, WALL, 5), ClockTicked(3, 4, WALL, 4))
 
 
-def test_a_breaker_must_be_configured_before_anything_happens_to_it():
+def test_event_about_an_unconfigured_breaker_is_refused():
     with pytest.raises(FoldError, match=r"event 2 \(reset\): its breaker was never configured"):
         folded(OPENED, Reset(2, 0, "b"))
 
@@ -68,7 +68,7 @@ def test_a_breaker_that_begins_with_a_checkpoint_keeps_its_deadline(clock):
     assert edge.trigger.value == "cool"
 
 
-def test_a_breaker_that_was_tripped_elsewhere_leaves_a_deadline_that_a_tick_passes():
+def test_tick_takes_the_deadline_of_a_breaker_tripped_elsewhere():
     fold = folded(OPENED, BreakerConfigured(2, 0, "b", {"failure_threshold": 1}))
     (trip,) = apply(fold.breakers["b"], CallFailed(3, 0, "b", 0, 0))
     fold.move_to(3, 0, ())
@@ -77,20 +77,20 @@ def test_a_breaker_that_was_tripped_elsewhere_leaves_a_deadline_that_a_tick_pass
     assert (trip.trigger.value, edge.trigger.value) == ("trip", "cool")
 
 
-def test_readings_that_were_folded_elsewhere_date_what_comes_next():
+def test_readings_folded_elsewhere_date_later_events():
     fold = folded(OPENED, BreakerConfigured(2, 0, "b", {}))
     opened = LogOpened(4, 10, 1, 1, 2, WALL, 0, "", "", 1, "0")
     fold.move_to(5, 20, [ClockTicked(3, 5, WALL, 0), opened])
     assert (fold.seq, fold.at, fold.opened, fold.ticked_at) == (5, 20, opened, 10)
 
 
-def test_a_segment_alone_may_begin_at_any_seq():
+def test_first_event_may_have_any_seq():
     opened = LogOpened(70, 5, 1, 1, 3, WALL, 0, "", "", 1, "0")
     assert folded(opened, BreakerConfigured(71, 6, "b", {})).seq == 71
 
 
 def test_a_tick_takes_all_edges_that_are_due_in_the_order_of_their_deadlines(clock):
-    """Those of equal deadlines come by name, and the witnesses are numbered behind the tick."""
+    """Breakers with equal deadlines are in order of name; edges are numbered after the tick."""
     log = MemoryLog(clock=clock, tick_seconds=None)
     for name, seconds in (("late", 40), ("d", 20), ("c", 20), ("first", 10), ("never", 50)):
         config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=seconds)

@@ -17,7 +17,7 @@ rates = st.fractions(0, 1).filter(lambda rate: rate > 0)
 @example(Fraction("0.3333333333333333"), 9)
 @example(Fraction("0.6666666666666666"), 9)
 @example(Fraction("0.9999999999999999"), 40)
-def test_the_least_fraction_from_a_rate_is_that_of_brute_force(rate, most):
+def test_least_fraction_from_a_rate_equals_brute_force(rate, most):
     shares = {Fraction(part, whole) for whole in range(1, most + 1) for part in range(whole + 1)}
     if rate.denominator > most:
         assert least_from(rate, most) == min(share for share in shares if share >= rate)

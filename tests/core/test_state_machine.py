@@ -46,7 +46,7 @@ def test_the_edges_are_taken_by_transitions(monkeypatch):
 
 
 def test_an_edge_runs_no_log_handler(caplog):
-    """It is taken under a lock; a handler that calls a breaker itself would wait for ever."""
+    """An edge is taken under a lock: a log handler that calls a breaker would wait for ever."""
     caplog.set_level(logging.DEBUG)
     for state, trigger in LEGAL:
         fire(Model(state), trigger)

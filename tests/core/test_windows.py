@@ -96,7 +96,7 @@ def test_a_time_window_holds_the_outcomes_of_its_whole_seconds(steps, seconds):
 
 
 def test_the_seconds_of_a_time_window_are_whole_seconds_of_the_log():
-    """Not so many nanoseconds back: 1.999 and 2.0 are one second apart, as are 1.0 and 2.999."""
+    """Whole seconds count, not nanoseconds: 1.999 and 2.0 are one second apart, as 1.0 and 2.999."""
     config = TimeWindow(1, failures=2)
     assert filled(config, (True, False, SECOND), (True, False, 2 * SECOND - 1)).failures == 2
     assert filled(config, (True, False, 2 * SECOND - 1), (True, False, 2 * SECOND)).failures == 1
@@ -125,7 +125,7 @@ def singly(data):
 
 
 @pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
-def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
+def test_several_outcomes_in_one_event_count_as_single_ones(config):
     runs, single = breaker(config), breaker(config)
     for seq, (count, failed) in enumerate([(3, True), (2, False), (20, False), (4, True)]):
         add(runs, seq, 0, count, failed=failed, slow=False)
@@ -150,7 +150,7 @@ def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
         (TimeWindow(10, 0.5, minimum_calls=4), failures(3, 3), None),
     ],
 )
-def test_a_threshold_is_reached_at_its_value_once_the_minimum_is_there(window, added, rule):
+def test_rate_trips_at_its_value_once_the_minimum_of_calls_is_reached(window, added, rule):
     cause = fired(window, *added)
     assert (cause and cause.rule) is rule
 
@@ -181,7 +181,7 @@ def test_a_rate_is_the_exact_fraction_of_its_decimal_form(rate, count, calls):
         assert not fired(config, *failures(count - 1, calls)[::-1])
 
 
-def test_the_size_of_a_window_is_the_one_that_was_given_whatever_the_rate():
+def test_window_keeps_its_size_for_any_rate():
     """Not the denominator of a fraction that can be reduced, as 50 of 100 to 1 of 2."""
     config = CountWindow(100, Fraction(50, 100), minimum_calls=100)
     assert fired(config, *failures(99, 99)) is None
@@ -190,7 +190,7 @@ def test_the_size_of_a_window_is_the_one_that_was_given_whatever_the_rate():
 
 @pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
 @given(added=outcomes)
-def test_a_window_survives_the_way_through_a_checkpoint(config, added):
+def test_window_is_equal_after_a_round_trip_through_a_checkpoint(config, added):
     at, steps = 0, []
     for failed, slow, step in added:
         at += step

@@ -109,7 +109,7 @@ def test_failures_take_no_lock_while_there_are_some_to_spare():
     assert service.call("failure") is ServiceDownError
     assert service.breaker.current_state().value == "OPEN"
     failures = [event for event in service.log if event.kind == "call_failed"]
-    assert [event.error for event in failures] == ["support.ServiceDownError"] * 5
+    assert [event.error for event in failures] == ["breaker_calls.ServiceDownError"] * 5
 
 
 def test_a_success_between_them_gives_failures_back():

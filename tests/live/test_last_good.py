@@ -7,11 +7,11 @@ from recloser.core.state import BreakerState
 from recloser.live import last_good
 
 
-def test_calls_recorded_during_a_copy_are_left_out(clock, monkeypatch):
+def test_events_of_other_threads_during_a_rebuild_are_left_out(clock, monkeypatch):
     breakers = Breakers(log=MemoryLog(clock=clock))
     ours, others = breakers["ours"], breakers["others"]
     sequencer = ours._sequencer
-    sequencer.good = sequencer.fold.keeper = good = last_good.LastGood(sequencer.fold)
+    sequencer.last_good = sequencer.fold.keeper = good = last_good.LastGood(sequencer.fold)
     fail(ours)
     ours.snapshot()
     copy = BreakerState.copy
@@ -24,6 +24,6 @@ def test_calls_recorded_during_a_copy_are_left_out(clock, monkeypatch):
 
     monkeypatch.setattr(BreakerState, "copy", copied_while_another_fails)
     rebuilt = good.rebuilt()
-    assert sequencer.good is good
+    assert sequencer.last_good is good
     assert good.events[-1].breakers == ["others"]
     assert {name: state.failed for name, state in rebuilt.breakers.items()} == {"ours": 1}

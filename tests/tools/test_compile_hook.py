@@ -19,6 +19,7 @@ IS_COMPILED = (
     "import recloser.core.orders, recloser.live.function_wrapper\n"
     "from recloser.log import seals, write_batch\n"
     "from recloser.history import gathering\n"
+    "from recloser.live import line_encoding\n"
     f"names = {list(MODULES)}\n"
     "modules = [sys.modules.get(name) for name in names]\n"
     "compiled = [bool(m) and not m.__file__.endswith('.py') for m in modules]\n"
@@ -50,8 +51,8 @@ def test_wheel_has_the_modules_compiled_for_its_python(tmp_path):
         assert (tmp_path / "installed" / f"{module.replace('.', '/')}{SUFFIX}").is_file()
     env = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
     printed = subprocess.check_output([sys.executable, "-c", IS_COMPILED], env=env, text=True)
-    chunks = str(tmp_path / "installed/recloser/log/chunks.py")
-    assert printed.split() == [chunks, *["True"] * len(MODULES)]
+    source = str(tmp_path / "installed/recloser/log/write_batch.py")
+    assert printed.split() == [source, *["True"] * len(MODULES)]
 
 
 def test_wheel_without_a_compiler_works_on_every_python(tmp_path):

@@ -245,7 +245,7 @@ class LineGatherer(Gatherer):
         return -1 if witnesses is None else count_matching(edges, witnesses)
 
 
-_OTHER: Final = kernel.ADMITTED + 1
+_OTHER: Final = kernel.OTHER
 _NO_OTHERS: Final[Mapping[int, Other]] = {}
 _Succeeded: Final = lean(CallSucceeded)
 _succeeded: Final = attrgetter("seq", "at", "took", "epoch", "probe", "count")

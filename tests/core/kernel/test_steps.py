@@ -43,7 +43,7 @@ def test_impossible_row_stops_the_run(of):
 @of_each_kernel
 def test_rows_of_other_kinds_are_skipped(of):
     state = breaker(of, 2)
-    kinds = [of.FAILED, of.ADMITTED + 1, of.FAILED, of.ADMITTED + 1]
+    kinds = [of.FAILED, of.OTHER, of.FAILED, of.OTHER]
     rows = [Row(kind, seq, 0) for seq, kind in enumerate(kinds, start=1)]
     assert run(of, state, rows) == 2
     assert (state.fired, state.failure_seqs.to_list()) == (of.CONSECUTIVE_FAILURES, [1, 3])

@@ -11,8 +11,8 @@ cdef enum:
     IGNORED = 2
     REJECTED = 3
     ADMITTED = 4
-    UNKNOWN = 5
-    OTHER = 6
+    OTHER = 5
+    UNKNOWN = 6
 
 cdef enum:
     NO_RULE = 0

@@ -19,8 +19,8 @@ class OutcomeCode(IntEnum):
         IGNORED: The call ended, but its outcome counts neither for nor against the breaker.
         REJECTED: The breaker did not let the call through.
         ADMITTED: The breaker let a probe through, which has not ended yet.
-        UNKNOWN: The log of imported calls does not say how the call ended.
         OTHER: The event is of a kind that the kernel does not know; it passes over such rows.
+        UNKNOWN: The log of imported calls does not say how the call ended.
     """
 
     SUCCEEDED = 0
@@ -28,8 +28,8 @@ class OutcomeCode(IntEnum):
     IGNORED = 2
     REJECTED = 3
     ADMITTED = 4
-    UNKNOWN = 5
-    OTHER = 6
+    OTHER = 5
+    UNKNOWN = 6
 
 
 # Plain integers: comparing them is quicker than comparing members of an enum, compiled or not.

@@ -23,7 +23,7 @@ from recloser.log.codec import lean
 Whole: TypeAlias = NDArray[np.int64]
 Kinds: TypeAlias = NDArray[np.uint8]
 
-OTHER: Final = kernel.ADMITTED + 1
+OTHER: Final = kernel.OTHER
 """Kind of an event that the kernel has no row for."""
 
 _AT_ONCE: Final = 1 << 16
