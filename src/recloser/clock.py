@@ -85,7 +85,7 @@ def read_monotonic(clock: Clock) -> int:
     return min(ns, MAX_WHOLE)
 
 
-def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
+def monotonic_reader(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
     """A function that reads the monotonic time of a clock and never returns less than before.
 
     For the system clock it is ``time.monotonic_ns`` itself, which never decreases and does not reach
@@ -99,20 +99,20 @@ def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
         return clock.monotonic_ns
     last = 0
 
-    def hand() -> int:
+    def read() -> int:
         nonlocal last
         shown = clock.monotonic_ns()
         if type(shown) is not int:
             shown = int(shown)  # such as numpy.int64, which no log can hold
         shown = min(shown, most)
         # Several threads may be here. No lock: a user's clock would run under it, and a signal handler
-        # or a fork could find it taken. The interpreter's own lock is enough, since it changes hands
+        # or a fork could find it taken. The interpreter's own lock is enough, since it switches threads
         # only at calls and jumps backwards, and neither is between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run
             last = shown
         return last
 
-    return hand
+    return read
 
 
 class SystemClock:

@@ -122,7 +122,7 @@ def test_a_folder_made_read_only(tmp_path):
 
 
 def test_a_segment_begins_with_what_both_hands_showed_at_its_last_event(tmp_path, clock):
-    """The wall hand is read when the segment is begun, which may be a while later."""
+    """The wall clock is read when the segment is begun, which may be a while later."""
     begun = clock.now()
     with EventLog(tmp_path, clock=clock, tick_seconds=None, segment_bytes=1) as log:
         breaker = CircuitBreaker("b", log=log)

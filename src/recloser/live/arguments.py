@@ -91,8 +91,8 @@ def checked_clock(clock: object) -> Clock | None:
     if clock is None:
         return None
     if not isinstance(clock, type):
-        hands = (getattr(clock, "monotonic_ns", None), getattr(clock, "now", None))
-        if all(map(callable, hands)):
+        readings = (getattr(clock, "monotonic_ns", None), getattr(clock, "now", None))
+        if all(map(callable, readings)):
             return cast("Clock", clock)
     raise ConfigError(
         "clock must be an object with monotonic_ns() and now(), such as a ManualClock(), "
