@@ -148,8 +148,8 @@ def _was_removed_for_age(segment: Path) -> bool:
 
 
 def refuse(error: DamagedLogError) -> None:
-    """Raise the damage that was found: the default of ``on_damage``."""
-    raise error
+    """Raise the damage that was found, with the remedy: the default of ``on_damage``."""
+    raise DamagedLogError(f"{error}; recloser repair keeps the intact parts of a log") from error
 
 
 class SegmentReader:
