@@ -112,9 +112,9 @@ def test_the_line_of_a_header_is_left_to_its_segment(clock):
     header = header_at(1, clock)
     witness = BreakerConfigured(2, 0, "a", {})
     ((_, alone),) = encoded([[header]])
-    ((_, behind),) = encoded([[header, witness]])
+    ((_, with_witness),) = encoded([[header, witness]])
     assert joined(alone) == b""
-    assert joined(behind) == encode(witness)
+    assert joined(with_witness) == encode(witness)
 
 
 def test_events_that_come_one_by_one_are_encoded_together():

@@ -213,7 +213,7 @@ def test_service_starts_with_any_bit_of_the_last_segment_flipped(tmp_path, clock
     versions = [data.index(name) + len(name) for name in (b'"format":', b'"rules":')]
     for byte in range(0, len(data), 7):
         if byte in versions:
-            continue  # that says that it was written by a later version
+            continue  # with the format number of a later version
         shutil.rmtree(folder)
         folder.mkdir()
         segment(folder, 1).write_bytes(
