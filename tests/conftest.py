@@ -50,9 +50,10 @@ _QUICK = (
 """The tests of ``pytest -m quick``, below this folder: the rules, the log, live breakers, histories."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the quick tests."""
-    quick = [Path(__file__).with_name(name) for name in _QUICK]
+    quick = [Path(__file__).parent / name for name in _QUICK]
     for item in items:
         if any(item.path.is_relative_to(path) for path in quick):
             item.add_marker("quick")
