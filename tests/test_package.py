@@ -1,4 +1,4 @@
-"""The package as a whole: imports, module names, public names, and who reads time or writes state."""
+"""The package as a whole: imports, names, and where time is read and state is written."""
 
 import ast
 import subprocess

@@ -72,11 +72,11 @@ def planted_that_ran(hostile):
 def run_in(folder, *arguments, **variables):
     """Run Python as a shell in that folder would."""
     path = [str(SOURCES), variables.pop("PYTHONPATH", "")]
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
-        env={**kept, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables},
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables},
         capture_output=True,
         text=True,
         timeout=120,
@@ -152,11 +152,11 @@ def test_folder_that_this_package_is_in_is_kept(monkeypatch):
 
 
 def test_removed_current_folder_is_no_error(monkeypatch, tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    monkeypatch.setattr(sys, "path", [str(gone), "/usr/lib"])
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    monkeypatch.setattr(sys, "path", [str(removed), "/usr/lib"])
     assert "/usr/lib" in safe_path()
 
 

@@ -166,7 +166,7 @@ class Notifier:
             self._wake_thread()
 
     def _sort(self, limit: int) -> bool:
-        """Move events from the inbox into the queues; return False if a thread is at that already."""
+        """Move events from the inbox into the queues; False if another thread is already doing so."""
         claims = self._sorting
         claim = (threading.get_ident(),)
         try:

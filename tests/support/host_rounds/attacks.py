@@ -116,7 +116,7 @@ class Attacks:
         self._thread = None
 
     def stop(self) -> None:
-        """End all attacks, and wait until none is under way."""
+        """End all attacks, and wait until none is running."""
         self._is_on = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -275,7 +275,7 @@ def _write_report(
         "live": live,
         "recorded": recorded,
         "totals": None if is_hung else _own_totals(load),
-        "under_way": load.under_way,
+        "in_flight": load.in_flight,
         "slowest": slowest,
         "health": None if health is None else attrs.asdict(health),
         "closed_early": load.is_closing,

@@ -211,7 +211,7 @@ def _compare_totals(verdict: Verdict, report: Mapping[str, Any]) -> None:
     if report["totals"] is None or report["live"] is None or report["closed_early"]:
         return
     for name, book in report["books"].items():
-        total, more = report["totals"].get(name, 0), report["under_way"].get(name, 0)
+        total, more = report["totals"].get(name, 0), report["in_flight"].get(name, 0)
         _balance(verdict, report, name, [book], {"stale": total}, more=more)
 
 

@@ -94,7 +94,7 @@ class Load:
         first_totals: Number of outcomes of each breaker before the first call of this process; None
             if unknown.
         spare_of_each: Number of calls to each breaker that a child may have made before its books.
-        under_way: Largest possible number of the parent's calls in flight when its child was forked.
+        in_flight: Largest possible number of the parent's calls in flight when its child was forked.
         violations: Faults in this process: family and description.
     """
 
@@ -112,7 +112,7 @@ class Load:
         self.acted: list[None] = []
         self.unrecorded: list[None] = []
         self.first_totals: dict[str, int] | None = {}
-        self.under_way: dict[str, int] = {}
+        self.in_flight: dict[str, int] = {}
         self.spare_of_each = 0
         self._spares: dict[str, int] = {}
         self._early: list[str] = []
@@ -165,7 +165,7 @@ class Load:
         baseline: dict[str, dict[str, int]],
         spares: dict[str, int],
         first_totals: dict[str, int] | None,
-        under_way: dict[str, int],
+        in_flight: dict[str, int],
     ) -> None:
         """Begin new books in a forked child; the calls so far belong to the parent.
 
@@ -173,7 +173,7 @@ class Load:
         child too, before this method. The handler's calls may or may not be in the child's log.
         """
         pid = os.getpid()
-        self.first_totals, self.under_way = first_totals, under_way
+        self.first_totals, self.in_flight = first_totals, in_flight
         self.baseline, self._spares = baseline, spares
         self.books, self._pid = {}, pid
         self.violations = []

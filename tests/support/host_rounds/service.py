@@ -179,10 +179,10 @@ class Service:
         begins_anew = isinstance(load.log, EventLog)
         active = load.hand.active
         spares = {name: book.most + active.count(name) for name, book in list(load.books.items())}
-        under_way = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
+        in_flight = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
         baseline: dict[str, dict[str, int]] = {}
         if not begins_anew and not in_handler and self._chance.random() < 0.5:
-            baseline, spares = recorded_here(load) or {}, under_way
+            baseline, spares = recorded_here(load) or {}, in_flight
         first_totals: dict[str, int] | None = None
         if DISK in self.plan.attacks and not in_handler:
             first_totals = totals_of(load)
@@ -190,7 +190,7 @@ class Service:
             spares = {name: active.count(name) for name in active}
         # Garbage collected since the fork may have called breakers.
         load.spare_of_each = _DEEPEST if COLLECTOR in self.plan.attacks else 0
-        load.start_books_anew(baseline, spares, first_totals, under_way)
+        load.start_books_anew(baseline, spares, first_totals, in_flight)
 
     def _live(self, *, depth: int, exit_by: str) -> None:
         """Run a forked child from its begin to its end."""
