@@ -1,4 +1,4 @@
-"""Clocks have a monotonic reading and a wall-clock reading; only ``clock.py`` reads real ones."""
+"""Clocks have a monotonic and a wall-clock reading; only ``clock.py`` reads real clocks."""
 
 import os
 import threading

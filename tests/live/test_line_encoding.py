@@ -94,7 +94,7 @@ def test_numbers_that_no_log_holds_fail_as_they_do_without_compiled_code(number,
     assert outcome() == compiled
 
 
-def test_chunks_come_in_their_order_however_many_are_made_at_once(monkeypatch):
+def test_chunks_keep_their_order_for_any_number_encoded_at_once(monkeypatch):
     monkeypatch.setattr(line_encoding, "_AT_ONCE", 20)
     batch = [
         successes([token_of("a")] * 12, [(n, 1) for n in range(12)], 1),
@@ -117,7 +117,7 @@ def test_the_line_of_a_header_is_left_to_its_segment(clock):
     assert joined(with_witness) == encode(witness)
 
 
-def test_events_that_come_one_by_one_are_encoded_together():
+def test_events_added_one_by_one_are_encoded_together():
     failed = [lean(CallFailed)(seq, seq, "a", 0, 1, error="E") for seq in range(1, 7)]
     edge = BreakerConfigured(5, 5, "a", {})  # any that is not lean
     buffer = WriteBuffer(None, 0)

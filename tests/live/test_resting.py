@@ -382,7 +382,7 @@ def test_clock_that_shows_no_time_is_refused():
         CircuitBreaker("b", clock=Broken())
 
 
-def test_listener_receives_what_happens_from_the_first_call_on():
+def test_listener_receives_events_from_the_first_call_on():
     class Heard(Listener):
         inline = True
 

@@ -406,7 +406,7 @@ class DisagreementError(AssertionError):
 
 @frozen
 class Walk:
-    """Extent of a walk: its sequences, the distinct states summed over all depths, and its seconds."""
+    """Extent of a walk: sequences, distinct states summed over all depths, and seconds."""
 
     sequences: int
     distinct: int

@@ -1,4 +1,4 @@
-"""Rounds of a process that writes to a log under load and is killed with SIGKILL at a random moment.
+"""Kills a process that writes to a log with SIGKILL, at random moments and repeatedly.
 
 With the durability ``sync`` every outcome that was acknowledged must be in the log; with ``batch``
 every outcome that was acknowledged longer before the kill than the promised interval.

@@ -1,4 +1,4 @@
-"""The independent model as an oracle of scripts: the state that a kernel must have after each event."""
+"""The independent model as an oracle: the state that a kernel must have after each event."""
 
 import attrs
 from attrs import define, field
