@@ -39,7 +39,7 @@ class WrittenFolder(Protocol):
         """Have the log's thread look at waiting events and counted calls; called under the lock."""
 
     def wake_thread(self) -> None:
-        """Have the log's thread go round once more."""
+        """Have the log's thread do another round."""
 
 
 class DiskWriter:
