@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recloser.core import orders
+from recloser.core.limits import MAX_AT
 from recloser.process.from_sources import from_source
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 
@@ -45,6 +46,12 @@ def test_orders_of_starts_and_ends(rows):
     assert both("running_maximum", array("q", end_index_of)) == [
         max(end_index_of[: n + 1]) for n in range(size)
     ]
+
+
+def test_ends_at_the_last_moments_that_a_log_can_have_are_put_in_order():
+    starts = array("q", [MAX_AT, MAX_AT - 1, 0, MAX_AT])
+    ends = array("q", [MAX_AT, MAX_AT, MAX_AT - 2, MAX_AT])
+    assert both("order_of_ends", starts, ends) == [2, 1, 0, 3]
 
 
 @given(ROWS)
