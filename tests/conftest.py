@@ -30,6 +30,35 @@ RECORDED_LOGS = sorted({path.parent for path in (ROOT / "fixtures").glob("*/*.js
 SHARED = Path(os.environ.get("RECLOSER_SHARED", ROOT.parent / "shared"))
 
 
+_QUICK = (
+    *("core", "log/test_codec.py", "log/test_seals.py", "log/test_reader.py", "test_clock.py"),
+    *(
+        "live/test_breaker.py",
+        "live/test_half_open.py",
+        "live/test_modes.py",
+        "live/test_blocks.py",
+    ),
+    *("live/test_decision.py", "live/test_fast_path.py", "live/test_registry.py"),
+    *(
+        "history/test_engine.py",
+        "history/test_difference.py",
+        "simulate",
+        "whatif/test_comparison.py",
+    ),
+    *("audit/test_explanation.py", "golden/test_golden_file.py"),
+)
+"""The tests of ``pytest -m quick``, below this folder: the rules, the log, live breakers, histories."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests."""
+    quick = [Path(__file__).parent / name for name in _QUICK]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in quick):
+            item.add_marker("quick")
+
+
 def pytest_runtest_setup() -> None:
     """Forget the permits that earlier tests left open, as each makes reporting a call slower."""
     last_permits._last_permits.set(MappingProxyType({}))

@@ -1,4 +1,4 @@
-"""Clocks have a monotonic reading and a wall-clock reading; only ``clock.py`` reads real ones."""
+"""Clocks have a monotonic and a wall-clock reading; only ``clock.py`` reads real clocks."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from bytecode_points import at_each_point
 
 from recloser import ManualClock, RecloserError, SkewedClock, SystemClock
 from recloser import clock as clock_module
-from recloser.clock import boot_id_of, hand_of
+from recloser.clock import boot_id_of, monotonic_reader
 from recloser.core.moments import after, nanoseconds_between
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -144,13 +144,13 @@ def test_clock_can_be_read_in_a_child_forked_during_a_reading():
             return super().monotonic_ns()
 
     entered, released = threading.Event(), threading.Event()
-    hand = hand_of(Slow(monotonic_ns=7))
-    reader = threading.Thread(target=hand)
+    read = monotonic_reader(Slow(monotonic_ns=7))
+    reader = threading.Thread(target=read)
     reader.start()
     assert entered.wait(60)
     pid = os.fork()
     if pid == 0:
-        os._exit(hand() != 7)
+        os._exit(read() != 7)
     released.set()
     reader.join()
     assert os.waitpid(pid, 0)[1] == 0
@@ -163,5 +163,5 @@ def test_reading_of_a_clock_that_runs_backwards_stands_still():
         def monotonic_ns(self):
             return next(self.shown)
 
-    hand = hand_of(Backwards())
-    assert [hand(), hand(), hand()] == [5, 5, 7]
+    read = monotonic_reader(Backwards())
+    assert [read(), read(), read()] == [5, 5, 7]

@@ -170,7 +170,7 @@ os.PathLike.register(_Path)
 
 
 def _clock(audit):
-    """Make a clock that notes every call except reading it, which happens under the lock to order events."""
+    """Make a clock that notes calls other than readings, which order events under the lock."""
     asked = ("__bool__", "__eq__", "__hash__")
     answers = {"__bool__": lambda _: True, "__eq__": object.__eq__, "__hash__": object.__hash__}
     noted = watched(audit, object, "clock", **answers)

@@ -1,4 +1,4 @@
-"""The package as a whole: imports, module names, public names, and who reads time or writes state."""
+"""The package as a whole: imports, names, and where time is read and state is written."""
 
 import ast
 import subprocess
@@ -8,6 +8,7 @@ from types import GetSetDescriptorType, MemberDescriptorType
 
 import pytest
 
+import conftest
 import recloser
 from conftest import ROOT
 from recloser.core.state import BreakerState
@@ -221,3 +222,8 @@ def test_repository_has_only_the_agreed_top_level_entries():
         "fixtures",
         "tools",
     }
+
+
+def test_the_quick_tests_are_there():
+    for name in conftest._QUICK:
+        assert (ROOT / "tests" / name).exists(), name

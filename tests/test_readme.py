@@ -1,4 +1,4 @@
-"""Length, links and figures of the README; ``tests/docs/test_pages.py`` runs its commands and code."""
+"""Length, links and figures of the README; ``tests/docs/test_pages.py`` runs its commands."""
 
 import re
 

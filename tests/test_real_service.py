@@ -17,7 +17,7 @@ CONFIG = CircuitBreakerConfig(
 
 
 class Caller(threading.Thread):
-    """Calls repeatedly until a probe has failed; for each rejection, notes the requests served so far."""
+    """Calls until a probe has failed; notes the number of requests served at each rejection."""
 
     def __init__(self, breaker, service):
         super().__init__()

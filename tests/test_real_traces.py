@@ -193,10 +193,10 @@ def assert_proved(proof):
 )  # fmt: skip
 def test_counts_of_import_and_whatif_equal_those_of_awk(real_trace, capsys, tmp_path, name, query):
     trace = real_trace(name)
-    counted = subprocess.run(
+    completed = subprocess.run(
         f"gzip -dc '{trace}' | {query}", shell=True, capture_output=True, text=True, check=True
     )
-    calls, breakers, failed = map(int, counted.stdout.split())
+    calls, breakers, failed = map(int, completed.stdout.split())
     summary = imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
     assert (summary["calls"], summary["breakers"], summary["failed"]) == (calls, breakers, failed)
     report = run(capsys, "whatif", tmp_path / "log", "--json")
@@ -214,11 +214,11 @@ def test_counts_of_import_and_whatif_equal_those_of_awk(real_trace, capsys, tmp_
 def test_counts_of_an_access_log_equal_those_of_awk(real_trace, capsys, tmp_path):
     trace = real_trace("apache-combined.log.gz")
     query = "grep -cE '\" 5[0-9][0-9] [0-9-]+ '"
-    counted = subprocess.run(
+    completed = subprocess.run(
         f"gzip -dc '{trace}' | {query}", shell=True, capture_output=True, text=True, check=True
     )
     log = tmp_path / "log"
     summary = run(
         capsys, "import", "access-log", trace, "-o", log, "--breaker", "{method}", "--json"
     )
-    assert summary["failed"] == int(counted.stdout)
+    assert summary["failed"] == int(completed.stdout)

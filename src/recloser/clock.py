@@ -1,7 +1,7 @@
 """Clocks: the only module that reads the time.
 
-A clock has two hands. Decisions depend only on the monotonic hand. The wall hand dates what is shown
-to people.
+A clock shows two times. Decisions depend only on the monotonic time. The wall time dates what is
+shown to people.
 """
 
 import time
@@ -25,8 +25,8 @@ _REAL: Final = (datetime,)
 class Clock(Protocol):
     """A source of time for breakers and logs.
 
-    A clock may also have a text attribute ``boot_id``, which names the origin that its monotonic
-    hand counts from. Sessions of a log with the same ``boot_id`` are on the same time scale. Without
+    A clock may also have a text attribute ``boot_id``, which names the origin of its
+    monotonic time. Sessions of a log with the same ``boot_id`` are on the same time scale. Without
     it, a restart of the process counts as a reboot of the machine.
     """
 
@@ -85,8 +85,8 @@ def read_monotonic(clock: Clock) -> int:
     return min(ns, MAX_WHOLE)
 
 
-def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
-    """A function that reads the monotonic hand of a clock and never returns less than before.
+def monotonic_reader(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
+    """A function that reads the monotonic time of a clock and never returns less than before.
 
     For the system clock it is ``time.monotonic_ns`` itself, which never decreases and does not reach
     ``most`` in this century.
@@ -99,20 +99,20 @@ def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
         return clock.monotonic_ns
     last = 0
 
-    def hand() -> int:
+    def read() -> int:
         nonlocal last
         shown = clock.monotonic_ns()
         if type(shown) is not int:
             shown = int(shown)  # such as numpy.int64, which no log can hold
         shown = min(shown, most)
         # Several threads may be here. No lock: a user's clock would run under it, and a signal handler
-        # or a fork could find it taken. The interpreter's own lock is enough, since it changes hands
+        # or a fork could find it taken. The interpreter's own lock is enough, since it switches threads
         # only at calls and jumps backwards, and neither is between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run
             last = shown
         return last
 
-    return hand
+    return read
 
 
 class SystemClock:
@@ -152,12 +152,12 @@ class ManualClock:
     fork at any moment.
 
     Args:
-        start: Where the wall hand starts, as an aware time.
-        monotonic_ns: Where the monotonic hand starts, in nanoseconds.
+        start: The wall time at first, with a time zone.
+        monotonic_ns: The monotonic time at first, in nanoseconds.
         boot_id: The first ``boot_id``.
 
     Attributes:
-        boot_id: Names the origin of the monotonic hand; ``reboot`` changes it.
+        boot_id: Names the origin of the monotonic time; ``reboot`` changes it.
 
     Raises:
         RecloserError: ``start`` has no time zone.
@@ -186,30 +186,30 @@ class ManualClock:
         return after(self._wall, self._wall_ns)
 
     def advance(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
-        """Move both hands forward."""
+        """Move the monotonic time and the wall time forward."""
         step_ns = _step_ns(seconds, ns)
         self.advance_monotonic(ns=step_ns)
         self.advance_wall(ns=step_ns)
 
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
-        """Move only the wall hand, backwards if the step is negative."""
+        """Move only the wall time, backwards if the step is negative."""
         step_ns = _step_ns(seconds, ns)
         # Without a call between reading and writing, no other thread runs in between.
         self._wall_ns += step_ns
 
     def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
-        """Move only the monotonic hand.
+        """Move only the monotonic time.
 
         Raises:
             RecloserError: The step is negative.
         """
         step_ns = _step_ns(seconds, ns)
         if step_ns < 0:
-            raise RecloserError("a monotonic hand never runs backwards")
+            raise RecloserError("monotonic time never runs backwards; give a step of 0 or more")
         self._monotonic_ns += step_ns  # a single step, as in advance_wall
 
     def reboot(self) -> None:
-        """Set the monotonic hand to 0, and change ``boot_id``."""
+        """Set the monotonic time to 0, and change ``boot_id``."""
         self._boots += 1
         self.boot_id = f"manual-{self._boots}"
         self._monotonic_ns = 0
@@ -222,14 +222,14 @@ def _step_ns(seconds: Seconds, ns: int) -> int:
 
 
 class SkewedClock:
-    """A clock whose wall hand is wrong: shifted, drifting, or stepped at given times.
+    """A clock whose wall time is wrong: shifted, drifting, or stepped at given times.
 
     Args:
         clock: The clock that is right.
-        shift_seconds: How far the wall hand is ahead from the start.
+        shift_seconds: How far the wall time is ahead from the start.
         drift_ppm: How many microseconds per second it gains.
         steps: Pairs ``(after_seconds, by_seconds)``: at ``after_seconds`` after the start the wall
-            hand jumps by ``by_seconds``.
+            time jumps by ``by_seconds``.
     """
 
     def __init__(

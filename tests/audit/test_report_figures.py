@@ -54,6 +54,19 @@ def test_bucket_counts_add_up_to_the_totals_of_the_fold(path):
     assert figures.events == history.count
 
 
+def test_stale_outcomes_are_in_no_bucket():
+    clock = ManualClock()
+    log = MemoryLog(clock=clock)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1), log=log)
+    late = [breaker.before_call().permit for _ in range(3)]
+    fail(breaker)
+    for permit in late:
+        breaker.after_failure(permit)
+    history, figures = figures_of(log)
+    assert history.snapshots["b"].totals.stale == 3
+    assert [row[FAILED] for row in figures.lanes["b"].buckets.values()] == [1]
+
+
 def test_bands_span_the_times_between_edges(path):
     history, figures = figures_of(path)
     for breaker, lane in figures.lanes.items():

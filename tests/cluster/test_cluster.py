@@ -93,7 +93,7 @@ def test_dataset_larger_than_worker_memory_is_replayed_though_one_worker_is_kill
     dead = pids.pop(killed[0])
     (survivor,) = pids.values()
     now = set(client.run(os.getpid).values())
-    assert survivor in now  # one that takes more than its limit is killed too
+    assert survivor in now  # dask kills a worker that exceeds its limit too
     assert dead not in now
     if sys.platform == "linux":
         assert most_memory(survivor) < LIMIT
@@ -125,10 +125,10 @@ def test_remaining_jobs_are_cancelled_when_one_fails(client):
     with pytest.raises(TypeError, match="str") as raised:
         DaskRunner(client).run(time.sleep, [("soon",), *[(0.05,)] * 50])
     waited = time.monotonic() + 30
-    while client.run_on_scheduler(tasks_of) > 25:  # those that were done by then may stay
+    while client.run_on_scheduler(tasks_of) > 25:  # jobs that were done by then may stay
         assert time.monotonic() < waited
         time.sleep(0.01)
-    assert raised.tb is not None  # it keeps the futures alive, which must not keep the jobs
+    assert raised.tb is not None  # its traceback keeps the futures alive, but not the jobs
 
 
 def tasks_of(dask_scheduler):

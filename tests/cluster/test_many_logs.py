@@ -117,10 +117,10 @@ def test_digest_of_logs_equals_that_of_one_log_with_all_breakers(tmp_path):
 
 def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     logs = [list(LogReader(path)) for path in FIXTURES[:2]]
-    place = next(n for n, event in enumerate(logs[0]) if event.kind == "state_changed")
-    logs[0][place] = evolve(logs[0][place], at=logs[0][place].at + 1)
+    index = next(n for n, event in enumerate(logs[0]) if event.kind == "state_changed")
+    logs[0][index] = evolve(logs[0][index], at=logs[0][index].at + 1)
     logs[0] = [
-        evolve(e, at=max(e.at, logs[0][place].at)) if n > place else e
+        evolve(e, at=max(e.at, logs[0][index].at)) if n > index else e
         for n, e in enumerate(logs[0])
     ]
     found = replayed(exported(tmp_path, logs))
@@ -173,10 +173,10 @@ def test_settings_for_a_recorded_log_are_refused(tmp_path):
 def test_witness_at_another_seq_does_not_match_its_edge(tmp_path):
     path = exported(tmp_path, [LogReader(FIXTURES[2])]) / "00.parquet"
     table = pq.read_table(path)
-    place = table.column("event").to_pylist().index("state_changed")
+    index = table.column("event").to_pylist().index("state_changed")
     lines = table.column("line").to_pylist()
-    seq = table.column("seq")[place].as_py()
-    lines[place] = lines[place].replace(f'"seq":{seq}', f'"seq":{seq + 1}')
+    seq = table.column("seq")[index].as_py()
+    lines[index] = lines[index].replace(f'"seq":{seq}', f'"seq":{seq + 1}')
     index = table.schema.get_field_index("line")
     pq.write_table(table.set_column(index, table.schema.field(index), [lines]), path)
     for engine in (replay, replayed):

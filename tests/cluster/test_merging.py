@@ -207,7 +207,7 @@ def test_calls_split_over_hosts_are_driven_like_one_trace(
 ):
     """Each host's log began at another time by its own clock, and all clocks are right."""
     opening, *calls = trace
-    # Of calls that start or end at one instant, no log shows which was first.
+    # A log does not show which of two calls at the same instant was first.
     calls = list({call.start: call for call in calls}.values())
     calls = list({call.at: call for call in calls}.values())
     calls.sort(key=lambda call: call.at)
@@ -230,7 +230,7 @@ def test_calls_split_over_hosts_are_driven_like_one_trace(
     shift = (opening.wall - EPOCH) // timedelta(microseconds=1) * 1000
     assert [told_of(edge, shift) for edge in found.edges] == [told_of(e, 0) for e in alone.edges]
     assert sum(share.calls for share in found.hosts) == len(calls)
-    last = alone.snapshots["bank"]  # looked at in another moment: its window may differ
+    last = alone.snapshots["bank"]  # read at another time, so its window may differ
     assert found.snapshot.totals == last.totals
     assert found.snapshot.state is last.state
 

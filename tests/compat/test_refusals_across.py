@@ -1,4 +1,4 @@
-"""A rejection by a breaker, of any interface, is no failure of an outer breaker."""
+"""A rejection by a breaker of any interface is not a failure of an outer breaker."""
 
 import pickle
 

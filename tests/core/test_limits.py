@@ -86,7 +86,7 @@ def test_the_longest_lines_of_a_checkpoint_are_usual_ones(cause, rows):
         assert len(encode(Checkpoint(SEQ, MAX_AT, NAME, *piece))) < USUAL_LINE_BYTES
 
 
-def test_the_largest_settings_fit_into_a_line_with_all_else():
+def test_largest_settings_fit_into_a_line():
     assert SETTINGS_BYTES + USUAL_LINE_BYTES < MAX_LINE_BYTES
 
 
@@ -129,5 +129,5 @@ def test_a_label_of_a_subclass_of_str_is_an_exact_str():
     assert type(label(Markup("é"))) is str
 
 
-def test_label_escapes_what_utf_8_can_not_encode():
+def test_label_escapes_characters_that_utf_8_cannot_encode():
     assert label("a\udcff") == "a\\udcff"

@@ -68,7 +68,7 @@ def test_a_breaker_that_begins_with_a_checkpoint_keeps_its_deadline(clock):
     assert edge.trigger.value == "cool"
 
 
-def test_tick_takes_the_deadline_of_a_breaker_tripped_elsewhere():
+def test_tick_notices_the_deadline_of_a_breaker_tripped_outside_of_the_fold():
     fold = folded(OPENED, BreakerConfigured(2, 0, "b", {"failure_threshold": 1}))
     (trip,) = apply(fold.breakers["b"], CallFailed(3, 0, "b", 0, 0))
     fold.move_to(3, 0, ())
@@ -77,7 +77,7 @@ def test_tick_takes_the_deadline_of_a_breaker_tripped_elsewhere():
     assert (trip.trigger.value, edge.trigger.value) == ("trip", "cool")
 
 
-def test_readings_folded_elsewhere_date_later_events():
+def test_clock_readings_from_another_fold_date_later_events():
     fold = folded(OPENED, BreakerConfigured(2, 0, "b", {}))
     opened = LogOpened(4, 10, 1, 1, 2, WALL, 0, "", "", 1, "0")
     fold.move_to(5, 20, [ClockTicked(3, 5, WALL, 0), opened])

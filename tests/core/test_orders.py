@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recloser.core import orders
+from recloser.core.limits import MAX_AT
 from recloser.process.from_sources import from_source
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 
@@ -40,24 +41,34 @@ def test_orders_of_starts_and_ends(rows):
     order = array("q", by_end)
     assert both("reordered", ends, order) == sorted(ends)
     assert both("reordered_codes", outcomes, order) == [outcomes[n] for n in by_end]
-    place = both("inverse_order", order)
-    assert [place[number] for number in by_end] == list(range(size))
-    assert both("running_maximum", array("q", place)) == [max(place[: n + 1]) for n in range(size)]
+    end_index_of = both("inverse_order", order)
+    assert [end_index_of[number] for number in by_end] == list(range(size))
+    assert both("running_maximum", array("q", end_index_of)) == [
+        max(end_index_of[: n + 1]) for n in range(size)
+    ]
+
+
+def test_ends_at_the_last_moments_that_a_log_can_have_are_put_in_order():
+    starts = array("q", [MAX_AT, MAX_AT - 1, 0, MAX_AT])
+    ends = array("q", [MAX_AT, MAX_AT, MAX_AT - 2, MAX_AT])
+    assert both("order_of_ends", starts, ends) == [2, 1, 0, 3]
 
 
 @given(ROWS)
 def test_calls_that_ended_before_each_start_and_calls_in_flight(rows):
     starts, ends, _ = columns_of(rows)
     by_end = orders.order_of_ends(starts, ends)
-    place = orders.inverse_order(by_end)
+    end_index_of = orders.inverse_order(by_end)
     ended = both("ended_before", starts, ends, by_end)
     for number, start in enumerate(starts):
         before = {
             n for n in range(number) if ends[n] <= start and (starts[n] < ends[n] or n < number)
         }
         assert ended[number] == len(before)
-        under_way = sorted(place[n] for n in range(number) if n not in before)
-        assert both("ends_in_flight", place, number, ended[number], len(under_way)) == under_way
+        in_flight = sorted(end_index_of[n] for n in range(number) if n not in before)
+        assert (
+            both("ends_in_flight", end_index_of, number, ended[number], len(in_flight)) == in_flight
+        )
 
 
 @given(ROWS, st.integers(0, 20))
@@ -71,11 +82,11 @@ def test_order_restricted_to_some_calls_counts_them_anew(rows, first):
 
 @given(st.lists(CODES, max_size=40).map(bytes))
 def test_outcomes_are_found_and_counted_by_code(outcomes):
-    known = [place for place, code in enumerate(outcomes) if code != UNKNOWN]
+    known = [index for index, code in enumerate(outcomes) if code != UNKNOWN]
     assert both("indexes_of", outcomes, SUCCEEDED, IGNORED) == known
     for code in (SUCCEEDED, FAILED, UNKNOWN):
         counts = both("count_before", outcomes, code)
-        assert counts == [outcomes[:place].count(code) for place in range(len(outcomes) + 1)]
+        assert counts == [outcomes[:index].count(code) for index in range(len(outcomes) + 1)]
 
 
 def test_index_range_includes_first_and_excludes_stop():

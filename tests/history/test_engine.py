@@ -39,7 +39,7 @@ def path(tmp_path, clock):
 
 
 def edit(path, change):
-    """Change the lines of a log and make all seals match, so that only replaying can find it."""
+    """Change the lines of a log and make all seals match, so that only a replay finds the change."""
     segment = path / SEGMENT
     segment.write_bytes(resealed(change(read_lines(segment))))
 

@@ -113,7 +113,7 @@ def test_forked_celery_processes_record_every_outcome_across_a_restart(tmp_path,
 
 
 def test_forked_celery_processes_share_one_breaker_through_redis(tmp_path, send, own_redis, made):
-    """The breaker opens after eight failures: two in each of four processes, which all see one trip."""
+    """Two failures in each of four processes open the breaker; all processes see one trip."""
     workers = 4
 
     def views():

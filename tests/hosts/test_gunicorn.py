@@ -92,7 +92,7 @@ def test_gunicorn_workers_with_free_slots_recover_their_state_after_a_restart(tm
 
 
 def test_preloaded_gunicorn_workers_share_one_breaker_through_redis(tmp_path, own_redis, made):
-    """The breaker opens after eight failures: two in each of four workers, which all see one trip."""
+    """Two failures in each of four workers open the breaker; all workers see one trip."""
     with preloaded(tmp_path, made, own_redis.url) as server:
         server.get_until(lambda so_far: len(by_view(so_far)) == WORKERS, "/view")
         server.begin_outage()

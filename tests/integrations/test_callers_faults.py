@@ -167,8 +167,8 @@ def address(url, scheme="http", host=None):
 def asked(fault):
     """Return the method and arguments of a mistake, with a new upload source for each request."""
     arguments = {name: value() if callable(value) else value for name, value in fault.items()}
-    place = {name: arguments.pop(name) for name in ("scheme", "host") if name in arguments}
-    return arguments.pop("method", "GET"), place, arguments
+    target = {name: arguments.pop(name) for name in ("scheme", "host") if name in arguments}
+    return arguments.pop("method", "GET"), target, arguments
 
 
 def of_httpx(library, integration):
@@ -176,9 +176,9 @@ def of_httpx(library, integration):
         transport = integration.BreakerTransport(breakers, library.HTTPTransport())
         with library.Client(transport=transport, timeout=0.2, trust_env=False) as client:
             for _ in range(CALLS):
-                method, place, arguments = asked(fault)
+                method, target, arguments = asked(fault)
                 with contextlib.suppress(Exception):
-                    client.request(method, address(url, **place), **arguments)
+                    client.request(method, address(url, **target), **arguments)
 
     return send
 
@@ -191,9 +191,9 @@ def of_httpx_async(library, integration):
                 transport=transport, timeout=0.2, trust_env=False
             ) as client:
                 for _ in range(CALLS):
-                    method, place, arguments = asked(fault)
+                    method, target, arguments = asked(fault)
                     with contextlib.suppress(Exception):
-                        await client.request(method, address(url, **place), **arguments)
+                        await client.request(method, address(url, **target), **arguments)
 
         asyncio.run(main())
 
@@ -206,9 +206,9 @@ def of_requests(url, breakers, fault):
             session.mount(scheme, for_requests.BreakerAdapter(breakers))
         session.trust_env = False
         for _ in range(CALLS):
-            method, place, arguments = asked(fault)
+            method, target, arguments = asked(fault)
             with contextlib.suppress(Exception):
-                session.request(method, address(url, **place), **{"timeout": 0.2, **arguments})
+                session.request(method, address(url, **target), **{"timeout": 0.2, **arguments})
 
 
 def of_aiohttp(url, breakers, fault):
@@ -217,9 +217,9 @@ def of_aiohttp(url, breakers, fault):
         middleware = for_aiohttp.breaker_middleware(breakers)
         async with aiohttp.ClientSession(middlewares=[middleware], timeout=timeout) as session:
             for _ in range(CALLS):
-                method, place, arguments = asked(fault)
+                method, target, arguments = asked(fault)
                 with contextlib.suppress(Exception):
-                    async with session.request(method, address(url, **place), **arguments):
+                    async with session.request(method, address(url, **target), **arguments):
                         pass
 
     asyncio.run(main())

@@ -193,7 +193,7 @@ def test_duration_of_any_integer_type_is_recorded(tmp_path, clock, took_ns):
 
 
 @pytest.mark.parametrize("log", ["logs/x", Path("logs/x"), Text("logs/x")])
-def test_path_in_place_of_a_log_names_what_to_write(log):
+def test_path_in_place_of_a_log_is_refused_with_the_code_to_use(log):
     with pytest.raises(ConfigError, match=r"give log=EventLog\('logs/x'\), made once in each"):
         CircuitBreaker("b", log=log)
 

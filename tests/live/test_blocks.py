@@ -530,7 +530,7 @@ def test_abandoned_blocks_of_objects_are_not_kept(breaker):
     assert len(blocks._abandoned) <= blocks._MAX_ABANDONED
 
 
-def test_block_whose_object_is_gone_can_be_left_by_another(breaker):
+def test_block_of_a_deleted_object_can_be_left_by_another_object(breaker):
     Named(breaker).connect()
     gc.collect()
     contextvars.Context().run(Named(breaker).disconnect)

@@ -251,7 +251,7 @@ def test_call_reports_a_failure_and_raises_it(breaker, log):
     assert last(log, CallFailed).error == "ZeroDivisionError"
 
 
-def test_call_ignores_what_is_no_failure_of_the_dependency(breaker, log):
+def test_call_ignores_errors_that_are_not_failures_of_the_dependency(breaker, log):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -331,7 +331,7 @@ def test_threads_lose_no_outcome(log):
 
 
 @pytest.mark.parametrize("took_ns", [-1, 1.5, "7"])
-def test_a_duration_that_no_log_can_hold_is_refused_and_the_permit_kept(breaker, took_ns):
+def test_duration_that_no_log_can_hold_is_refused_and_the_permit_stays_valid(breaker, took_ns):
     permit = breaker.before_call().permit
     with pytest.raises(ConfigError, match="took_ns must be a whole number"):
         breaker.after_success(permit, took_ns=took_ns)
@@ -389,7 +389,7 @@ def test_a_clock_that_can_not_time_a_log_is_refused(clock, message):
         (lambda breaker, decision: breaker.after_success(decision), r"pass decision\.permit"),
     ],
 )
-def test_report_with_something_that_is_no_permit_says_what_to_pass(breaker, log, report, message):
+def test_report_with_another_object_than_a_permit_names_what_to_pass(breaker, log, report, message):
     decision = breaker.before_call()
     with pytest.raises(PermitError, match=message):
         report(breaker, decision)

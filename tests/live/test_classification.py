@@ -93,7 +93,7 @@ def raising(error):
     raise error
 
 
-def test_a_configuration_tells_the_log_the_names_of_what_it_can_not_hold(tmp_path, clock):
+def test_configuration_names_the_callables_that_the_log_cannot_hold(tmp_path, clock):
     """And a restart with the same ones is no new configuration."""
     config = CircuitBreakerConfig(record=[OSError, OwnError, is_busy], failure_result=broken)
     for _ in range(2):

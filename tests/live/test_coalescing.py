@@ -96,7 +96,7 @@ def test_later_successes_of_a_second_are_only_counted(log):
     assert breaker.snapshot().totals.succeeded == 201
 
 
-def test_a_run_ends_before_anything_else_happens_to_its_breaker(log, clock):
+def test_run_of_successes_ends_before_any_other_event_of_its_breaker(log, clock):
     breaker, other = CircuitBreaker("b", log=log), CircuitBreaker("other", log=log)
     for _ in range(2):
         for _ in range(3):
@@ -121,7 +121,7 @@ def test_events_of_other_breakers_do_not_end_counting(log):
     assert calls_in(log) == [("succeeded", 0, 3)]
 
 
-def test_a_run_is_written_before_what_is_later_than_its_second(log, clock):
+def test_run_of_successes_is_written_before_events_of_later_seconds(log, clock):
     breaker, other = CircuitBreaker("b", log=log), CircuitBreaker("other", log=log)
     breaker.call(work)
     clock.advance(seconds=1)
@@ -129,7 +129,7 @@ def test_a_run_is_written_before_what_is_later_than_its_second(log, clock):
     assert calls_in(log) == [("succeeded", 999, 1)]
 
 
-def test_slow_calls_and_failures_are_written_one_by_one_and_with_what_they_took(log, clock):
+def test_slow_calls_and_failures_are_written_one_by_one_with_their_durations(log, clock):
     breaker = CircuitBreaker("b", CircuitBreakerConfig(slow_call_seconds=0.05), log=log)
 
     def slow():
@@ -169,7 +169,7 @@ def test_protected_function_follows_the_breakers_current_settings(clock, detail)
     assert other.snapshot().why_open.rule.value == "slow_call_rate"
 
 
-def test_a_run_says_when_it_was_recorded_and_what_its_first_call_took(log, clock):
+def test_run_of_successes_has_its_time_and_the_duration_of_its_first_call(log, clock):
     breaker = CircuitBreaker("b", log=log)
     for tenth in (1, 2, 3):
         breaker.call(lambda tenth=tenth: clock.advance(seconds=tenth / 10))
@@ -209,9 +209,7 @@ def test_a_window_with_failures_in_it_keeps_nobody_from_counting(log, clock, win
         {"failure_threshold": 2},
     ],
 )
-def test_a_run_is_of_the_second_of_its_calls_however_long_nothing_was_recorded(
-    clock, settings, tick_seconds
-):
+def test_run_of_successes_has_the_second_of_its_calls_after_a_pause(clock, settings, tick_seconds):
     log = MemoryLog(clock=clock, detail="runs", tick_seconds=tick_seconds)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(**settings), log=log)
     fail(breaker)
@@ -229,14 +227,14 @@ def test_a_run_is_of_the_second_of_its_calls_however_long_nothing_was_recorded(
     assert count >= 599
 
 
-def test_successes_reported_with_permits_are_counted_too(log):
+def test_successes_reported_with_permits_are_coalesced(log):
     breaker = CircuitBreaker("b", log=log)
     for _ in range(10):
         breaker.after_success(breaker.before_call().permit)
     assert calls_in(log) == [("succeeded", 0, 10)]
 
 
-def test_rejections_are_coalesced_too(log, clock):
+def test_rejections_are_coalesced(log, clock):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
     fail(breaker, 5)

@@ -417,7 +417,7 @@ def test_asynchronous_context_manager_is_reported_when_its_block_ends(any_breake
     assert outcomes(log)[1:] == ["failed"]
 
 
-def test_stop_iteration_in_the_block_of_a_context_manager_comes_out_as_it_is(any_breaker):
+def test_stop_iteration_in_the_block_of_a_context_manager_is_raised_unchanged(any_breaker):
     @any_breaker
     @contextlib.contextmanager
     def session():
@@ -509,7 +509,7 @@ def test_stream_closed_early_succeeds_and_closes_a_half_open_breaker(breaker, lo
 
 @pytest.mark.parametrize("setting", ["ignored", "failed"])
 @pytest.mark.parametrize("form", STREAMS)
-def test_setting_says_what_a_stream_closed_early_is(log, form, setting):
+def test_closed_early_setting_decides_the_outcome_of_a_stream(log, form, setting):
     breaker = CircuitBreaker("b", CircuitBreakerConfig(closed_early=setting), log=log)
     close_after(streams(breaker)[form](), 1)
     assert outcomes(log) == [setting]

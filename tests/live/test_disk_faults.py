@@ -126,7 +126,7 @@ def test_on_log_failure_raise_reports_an_event_that_is_not_safe(tmp_path, clock)
         succeed(breaker)
 
 
-def test_a_disk_that_stalls_for_two_seconds_holds_no_call_up_and_loses_nothing(tmp_path):
+def test_disk_stalled_for_two_seconds_delays_no_call_and_loses_no_event(tmp_path):
     stalled = threading.Event()
 
     def stall(_n, name):

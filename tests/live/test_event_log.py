@@ -68,7 +68,7 @@ def test_a_block_has_at_most_4096_events(path, clock):
     assert counts == [4096, 4096, 10_002 - 2 * 4096]
 
 
-def test_closing_seals_what_is_left_and_can_be_done_twice(path, clock):
+def test_closing_seals_the_last_events_and_can_be_repeated(path, clock):
     log = EventLog(path, clock=clock)
     succeed(CircuitBreaker("b", log=log))
     log.close()
@@ -352,7 +352,7 @@ def test_a_restarted_process_goes_on_in_a_segment_of_its_own(path, clock):
     assert replay(path).differences == []
 
 
-def test_windows_backoff_and_probes_go_on_over_a_restart_too(path, clock):
+def test_windows_backoff_and_probes_continue_after_a_restart(path, clock):
     """With settings that JSON has no form of: a fraction, a type, a predicate."""
     config = CircuitBreakerConfig(
         failure_threshold=None,
@@ -421,7 +421,7 @@ def test_a_witness_that_a_crash_kept_from_being_written_is_no_difference(path, c
     assert [edge.trigger.value for edge in history.edges] == ["trip"]
 
 
-def test_a_damaged_log_is_not_gone_on_with(path, clock):
+def test_damaged_log_is_not_continued(path, clock):
     with EventLog(path, clock=clock) as log:
         fail(CircuitBreaker("b", log=log), 5)
     data = segment(path).read_bytes()
@@ -474,10 +474,8 @@ def test_callers_that_are_faster_than_the_writer_give_way_and_lose_nothing(tmp_p
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 200_000
 
 
-def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
-    tmp_path, monkeypatch
-):
-    """The thread that writes can't take note of it then, and looks up how far it has come."""
+def test_lock_held_for_long_after_a_write_causes_no_second_write(tmp_path, monkeypatch):
+    """The writer's thread can't note that the write is done, so it checks the file before writing."""
     log = EventLog(tmp_path / "log", clock=ManualClock(), durability="memory")
     breaker = CircuitBreaker("b", log=log)
     log.flush()

@@ -314,8 +314,8 @@ def test_log_that_a_handler_uses_first_while_it_is_attached_survives_an_interrup
     assert replay(log.path).snapshots["a"].totals.failed == 1
 
 
-class HandlerAtHand(ManualClock):
-    """A clock at the reading of whose monotonic hand a signal handler is called, where it has one."""
+class HandlerAtReading(ManualClock):
+    """A clock that calls a signal handler, if there is one, when its monotonic time is read."""
 
     handler = None
     skipped = 0
@@ -334,7 +334,7 @@ class HandlerAtHand(ManualClock):
 def test_calls_of_a_child_forked_in_the_middle_of_a_change_are_in_its_log(
     tmp_path, detail, skipped
 ):
-    clock = HandlerAtHand()
+    clock = HandlerAtReading()
     log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None, detail=detail)
     breaker = CircuitBreaker("b", log=log)
     call = breaker(lambda: None)

@@ -121,7 +121,7 @@ def test_a_success_between_them_gives_failures_back():
     assert service.breaker.snapshot().totals.failed == 20
 
 
-def test_awaited_failures_take_no_lock_either():
+def test_awaited_failures_take_no_lock():
     log = MemoryLog(clock=ManualClock())
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=5), log=log)
 

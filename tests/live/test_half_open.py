@@ -141,9 +141,7 @@ def test_a_probe_that_never_reports_counts_as_failed_after_its_timeout(
         assert breaker.snapshot().totals.stale == 1
 
 
-def test_in_a_window_each_lost_probe_counts_as_failed_and_its_late_report_not_at_all(
-    half_open, clock
-):
+def test_lost_probe_counts_as_failed_in_a_window_and_its_late_report_is_ignored(half_open, clock):
     breaker, log = half_open(
         half_open_window=CountWindow(4, 0.5, minimum_calls=4), probe_timeout_seconds=5
     )

@@ -303,7 +303,7 @@ def test_calls_from_the_middle_of_a_change_wait_for_nothing_and_are_recorded(kin
 
 
 @pytest.mark.parametrize("durability", ["batch", "sync"])
-def test_log_closed_from_the_middle_of_a_change_keeps_what_came_before(durability, tmp_path):
+def test_log_closed_in_the_middle_of_a_change_keeps_earlier_events(durability, tmp_path):
     logs = []
 
     def close():
@@ -322,7 +322,7 @@ def test_log_closed_from_the_middle_of_a_change_keeps_what_came_before(durabilit
 
 
 @pytest.mark.parametrize("durability", ["batch", "sync"])
-def test_log_closed_by_a_signal_handler_that_exits_keeps_what_came_before(durability, tmp_path):
+def test_log_closed_by_a_signal_handler_that_exits_keeps_earlier_events(durability, tmp_path):
     """The usual handler of SIGTERM; what it could not close in the middle of a change ends later."""
     logs = []
 
@@ -344,7 +344,7 @@ def test_log_closed_by_a_signal_handler_that_exits_keeps_what_came_before(durabi
         assert replayed.snapshots["b"].totals.failed in {2, 3}
 
 
-def test_thread_is_not_kept_from_the_lock_by_an_interrupted_one():
+def test_interrupted_thread_does_not_keep_another_from_the_lock():
     config = CircuitBreakerConfig(failure_threshold=None)
     made = CircuitBreaker("b", config, log=MemoryLog(clock=ManualClock()))
     for interruption in at_each_point(MODULES, give_up):

@@ -22,7 +22,7 @@ needs_compiled = pytest.mark.skipif(
 numbers = st.integers(0, 2**63 - 1)
 
 
-def leave_of(breaker, epoch=0):
+def token_of(breaker, epoch=0):
     state = BreakerState(breaker, CircuitBreakerConfig())
     state.epoch = epoch
     return AdmitToken(state)
@@ -51,7 +51,7 @@ def joined(parts):
     st.lists(st.tuples(numbers, numbers), min_size=8, max_size=40),
 )
 def test_compiled_lines_are_those_of_the_codec(breaker, epoch, first_seq, numbers_of):
-    chunk = successes([leave_of(breaker, epoch)] * len(numbers_of), numbers_of, first_seq)
+    chunk = successes([token_of(breaker, epoch)] * len(numbers_of), numbers_of, first_seq)
     ((_, parts),) = encoded([chunk])
     assert all(isinstance(part, memoryview) for part in parts)
     assert joined(parts) == lines_of(chunk)
@@ -60,7 +60,7 @@ def test_compiled_lines_are_those_of_the_codec(breaker, epoch, first_seq, number
 @needs_compiled
 @given(st.lists(st.sampled_from(["a", "b", '"', "é"]), min_size=32, max_size=60))
 def test_compiled_lines_of_many_breakers_name_each_its_own(names):
-    tokens = {name: leave_of(name) for name in set(names)}
+    tokens = {name: token_of(name) for name in set(names)}
     chunk = successes([tokens[name] for name in names], [(n, n) for n in range(len(names))])
     ((_, parts),) = encoded([chunk])
     assert all(isinstance(part, memoryview) for part in parts)
@@ -69,8 +69,8 @@ def test_compiled_lines_of_many_breakers_name_each_its_own(names):
 
 def test_codec_encodes_what_the_compiled_code_can_not(monkeypatch):
     """Where a breaker has too few calls for it, and where nothing is compiled."""
-    few = successes([leave_of("a"), leave_of("b")], [(1, 2), (3, 4)])
-    many = successes([leave_of("a")] * 9, [(n, 2) for n in range(9)])
+    few = successes([token_of("a"), token_of("b")], [(1, 2), (3, 4)])
+    many = successes([token_of("a")] * 9, [(n, 2) for n in range(9)])
     expected = [lines_of(few), lines_of(many)]
     assert [joined(parts) for _, parts in encoded([few, many])] == expected
     monkeypatch.setattr(line_encoding, "outcome_lines", None)
@@ -81,7 +81,7 @@ def test_codec_encodes_what_the_compiled_code_can_not(monkeypatch):
 @needs_compiled
 @pytest.mark.parametrize("number", [-1, -(2**63)])
 def test_numbers_that_no_log_holds_fail_as_they_do_without_compiled_code(number, monkeypatch):
-    chunk = successes([leave_of("a")] * 9, [(number, 2)] * 9)
+    chunk = successes([token_of("a")] * 9, [(number, 2)] * 9)
 
     def outcome():
         try:
@@ -94,14 +94,14 @@ def test_numbers_that_no_log_holds_fail_as_they_do_without_compiled_code(number,
     assert outcome() == compiled
 
 
-def test_chunks_come_in_their_order_however_many_are_made_at_once(monkeypatch):
+def test_chunks_keep_their_order_for_any_number_encoded_at_once(monkeypatch):
     monkeypatch.setattr(line_encoding, "_AT_ONCE", 20)
     batch = [
-        successes([leave_of("a")] * 12, [(n, 1) for n in range(12)], 1),
+        successes([token_of("a")] * 12, [(n, 1) for n in range(12)], 1),
         [CallFailed(13, 13, "a", 0, 1, error="E")],
-        successes([leave_of("b")] * 30, [(n, 1) for n in range(30)], 14),
+        successes([token_of("b")] * 30, [(n, 1) for n in range(30)], 14),
         (LogSealed(44, 44, 44, "0" * 64),),
-        successes([leave_of("a")] * 12, [(n, 1) for n in range(12)], 45),
+        successes([token_of("a")] * 12, [(n, 1) for n in range(12)], 45),
     ]
     made = list(encoded(batch))
     assert [chunk for chunk, _ in made] == batch
@@ -112,12 +112,12 @@ def test_the_line_of_a_header_is_left_to_its_segment(clock):
     header = header_at(1, clock)
     witness = BreakerConfigured(2, 0, "a", {})
     ((_, alone),) = encoded([[header]])
-    ((_, behind),) = encoded([[header, witness]])
+    ((_, with_witness),) = encoded([[header, witness]])
     assert joined(alone) == b""
-    assert joined(behind) == encode(witness)
+    assert joined(with_witness) == encode(witness)
 
 
-def test_events_that_come_one_by_one_are_encoded_together():
+def test_events_added_one_by_one_are_encoded_together():
     failed = [lean(CallFailed)(seq, seq, "a", 0, 1, error="E") for seq in range(1, 7)]
     edge = BreakerConfigured(5, 5, "a", {})  # any that is not lean
     buffer = WriteBuffer(None, 0)
@@ -125,7 +125,7 @@ def test_events_that_come_one_by_one_are_encoded_together():
         buffer.seq = 0
         buffer.put(events, None)
     buffer.seq = 0
-    buffer.put(successes([leave_of("a")] * 2, [(6, 1), (7, 1)]), None)
+    buffer.put(successes([token_of("a")] * 2, [(6, 1), (7, 1)]), None)
     buffer.seq = 0
     buffer.put([failed[5]], None)
     batch = buffer.chunks
@@ -140,7 +140,7 @@ def test_lost_events_are_counted_without_the_logs_own_events(clock):
     header = header_at(1, clock)
     witness = BreakerConfigured(2, 0, "a", {})
     seal = LogSealed(3, 0, 2, "0" * 64)
-    calls = successes([leave_of("a")] * 3, [(n, 1) for n in range(3)])
+    calls = successes([token_of("a")] * 3, [(n, 1) for n in range(3)])
     assert callers_in([[header, witness], (seal,), calls]) == 4
 
 

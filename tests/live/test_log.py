@@ -18,7 +18,7 @@ def make_log(request, tmp_path):
     return make
 
 
-def test_a_log_begins_with_who_wrote_it_and_when(make_log, clock):
+def test_log_begins_with_its_writer_and_the_time(make_log, clock):
     clock.advance(seconds=3)
     with make_log(clock=clock, host="spain") as log:
         CircuitBreaker("b", log=log)

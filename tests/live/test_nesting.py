@@ -215,7 +215,7 @@ def test_call_does_not_ride_on_a_probe_that_is_overdue(log, clock):
 
 
 @pytest.mark.parametrize("run", ["thread", "context"])
-def test_call_elsewhere_does_not_ride(breaker, log, run):
+def test_call_in_another_thread_or_context_does_not_use_the_outer_permit(breaker, log, run):
     refused = []
 
     def call():

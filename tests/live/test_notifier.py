@@ -524,13 +524,13 @@ def test_thread_ends_when_idle_and_nothing_refers_to_the_notifier(monkeypatch):
     notifier.inbox.append(event(1))
     notifier.notify()
     assert notifier.wait_until_delivered(60)
-    gone = weakref.ref(notifier)
+    reference = weakref.ref(notifier)
     del notifier
     due = time.monotonic() + 60
-    while gone() is not None and time.monotonic() < due:
+    while reference() is not None and time.monotonic() < due:
         gc.collect()
         time.sleep(0.001)
-    assert gone() is None
+    assert reference() is None
 
 
 def test_listeners_receive_the_last_events_when_the_process_exits():

@@ -288,13 +288,13 @@ def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, clock, detail, is_calle
 def test_idle_breaker_on_a_log_takes_at_most_600_bytes(tmp_path, clock, detail, most, count):
     """With its name, in both dictionaries; one whose successes are only counted has that count too."""
     log = EventLog(tmp_path, clock=clock, detail=detail)
-    kept = [None] * count
+    breakers = [None] * count
     warm = [CircuitBreaker(f"warm-{number}", log=log) for number in range(10)]
     log.flush()
     tracemalloc.start()
     for number in range(count):
-        kept[number] = CircuitBreaker(f"payments-{number}", log=log)
-        kept[number].call(int)
+        breakers[number] = CircuitBreaker(f"payments-{number}", log=log)
+        breakers[number].call(int)
     clock.advance(seconds=2)  # what was counted is written when its second is over
     warm[0].snapshot()
     log.flush()

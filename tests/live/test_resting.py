@@ -50,16 +50,16 @@ def broken_once(protected):
 def bytes_each(make):
     """The bytes that each of some breakers takes, which are made while that is measured."""
     warm = [make(f"warm-{number}") for number in range(10)]
-    kept = [None] * BREAKERS
+    breakers = [None] * BREAKERS
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     for number in range(BREAKERS):
-        kept[number] = make(f"payments-{number}")
+        breakers[number] = make(f"payments-{number}")
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    del warm, kept  # not before
+    del warm, breakers  # not before
     return (after - before) / BREAKERS
 
 
@@ -239,10 +239,10 @@ def test_calls_of_another_thread_at_each_point_of_the_first_failure_are_counted(
             broken_once(breaker(down))
         while threads:
             threads.pop().join()
-        counted = 1 + interruption.is_reached
-        assert breaker.snapshot().totals == Totals(counted, 1, 0, 0, 0)
+        calls = 1 + interruption.is_reached
+        assert breaker.snapshot().totals == Totals(calls, 1, 0, 0, 0)
         succeed(breaker)
-        assert breaker.snapshot().totals == Totals(counted + 1, 1, 0, 0, 0)
+        assert breaker.snapshot().totals == Totals(calls + 1, 1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("protected", [work, down])
@@ -382,7 +382,7 @@ def test_clock_that_shows_no_time_is_refused():
         CircuitBreaker("b", clock=Broken())
 
 
-def test_listener_receives_what_happens_from_the_first_call_on():
+def test_listener_receives_events_from_the_first_call_on():
     class Heard(Listener):
         inline = True
 

@@ -121,8 +121,8 @@ def test_a_folder_made_read_only(tmp_path):
     assert "can't be written: " in done.stderr
 
 
-def test_a_segment_begins_with_what_both_hands_showed_at_its_last_event(tmp_path, clock):
-    """The wall hand is read when the segment is begun, which may be a while later."""
+def test_segment_begins_with_both_clock_readings_of_the_last_event_before_it(tmp_path, clock):
+    """The wall clock is read when the segment begins, which may be some seconds later."""
     begun = clock.now()
     with EventLog(tmp_path, clock=clock, tick_seconds=None, segment_bytes=1) as log:
         breaker = CircuitBreaker("b", log=log)
@@ -137,7 +137,7 @@ def test_a_segment_begins_with_what_both_hands_showed_at_its_last_event(tmp_path
 
 
 def test_checkpoints_alone_fill_no_segment(tmp_path, clock):
-    """Of a thousand breakers they are larger than a segment should be, and would be all of it."""
+    """Checkpoints of a thousand breakers alone are larger than the size of a segment."""
     with EventLog(tmp_path, clock=clock, segment_bytes=4096) as log:
         breakers = [CircuitBreaker(f"b{number}", log=log) for number in range(100)]
         for breaker in breakers[:30]:

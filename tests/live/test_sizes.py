@@ -70,7 +70,7 @@ LARGE = {
     "time window": (TimeWindow(MANY, failure_rate=0.9), {}, a_call_a_second),
     "failures in a row": (None, {"failure_threshold": 10 * MANY}, failures),
     "failures without a rule": (None, {}, failures),
-    "probes under way": (
+    "probes in flight": (
         None,
         {
             "failure_threshold": 1,
@@ -96,7 +96,7 @@ def written(path, config, use, many=MANY, segment_bytes=1 << 16):
         with EventLog(path, clock=clock, durability="memory", segment_bytes=segment_bytes) as log:
             breaker = CircuitBreaker("b", config, log=log)
             state = log.attach().fold.breakers["b"]
-            if left is not None:  # a restart forgets the probes that were under way
+            if left is not None:  # a restart forgets the probes that were in flight
                 assert set(differing_fields(left, state)) <= {"probes", "deadline"}
             use(breaker, clock, many if session < 2 else 100)
             log.flush()
@@ -190,8 +190,11 @@ def test_a_trip_of_format_1_that_names_every_failure_is_still_reproduced(tmp_pat
     seqs = tuple(event.seq for event in events if event.kind == "call_failed")
     old = evolve(trip, cause=evolve(trip.cause, seqs=seqs, calls=0, span=()))
     opened = evolve(events[0], format=1)
-    kept = [opened, *(old if event is trip else event for event in events[1:])]
-    write_segment(tmp_path / "old", [event for event in kept if event.kind != "log_sealed"])
+    old_events = [opened, *(old if event is trip else event for event in events[1:])]
+    write_segment(
+        tmp_path / "old",
+        [event for event in old_events if event.kind != "log_sealed"],
+    )
     history = replay(tmp_path / "old")
     assert (history.witnesses, history.differences) == (1, [])
 

@@ -116,7 +116,7 @@ def replace_lock(path):
 
 def close_descriptors(path):
     for descriptor in list(Path("/proc/self/fd").iterdir()):
-        with contextlib.suppress(OSError):  # that of the listing
+        with contextlib.suppress(OSError):  # the descriptor of this listing is closed by now
             if str(descriptor.readlink()).startswith(str(path)):
                 os.close(int(descriptor.name))
 
@@ -229,7 +229,7 @@ def test_disturbance_of_an_idle_log_is_noticed_within_about_a_second(path, distu
     fail(breaker)
     until(lambda: log.health().waiting == 0)
     disturb(path)
-    until(lambda: log.health().gaps == 1)  # no call comes meanwhile
+    until(lambda: log.health().gaps == 1)  # no call is made meanwhile
     assert log.health().disturbance
     assert verify(path).damages == []
     log.close()

@@ -86,7 +86,7 @@ def use_up_files(free):
 
 @pytest.mark.parametrize("asks", STATES.values(), ids=STATES)
 def test_log_with_few_descriptors_opens_fully_or_fails(path, asks):
-    asks(path)  # whatever is imported late is there then
+    asks(path)  # so that everything that is imported late is loaded
     errors = 0
     for free in range(ENOUGH_FILES):
         held, limit = use_up_files(free)
@@ -159,7 +159,7 @@ def test_empty_folder_and_unlistable_folder_give_different_errors(tmp_path):
 def test_segments_are_listed_by_number_and_plain_before_compressed(tmp_path):
     for name in ("000000000002.jsonl", "000000000010.jsonl.zst", "000000000002.jsonl.zst"):
         (tmp_path / name).touch()
-    (tmp_path / "1000000000000.jsonl").touch()  # one digit more
+    (tmp_path / "1000000000000.jsonl").touch()  # one digit more than usual
     found = [path.name for path in listing.segments_in(tmp_path)]
     assert found == ["000000000002.jsonl", "000000000010.jsonl.zst", "1000000000000.jsonl"]
 

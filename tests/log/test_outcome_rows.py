@@ -122,8 +122,8 @@ changes = st.lists(
 def changed(line, those):
     """Replace some bytes of a line, and keep it one line."""
     for where, count, piece in those:
-        place = int(where * len(line))
-        line = line[:place] + piece + line[place + count :]
+        index = int(where * len(line))
+        line = line[:index] + piece + line[index + count :]
     return line.replace(b"\n", b"") + b"\n"
 
 

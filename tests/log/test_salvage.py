@@ -51,9 +51,9 @@ def test_repair_keeps_everything_that_is_intact(path, capsys):
     gaps = [event for event in LogReader(repaired) if isinstance(event, LogGap)]
     assert [s["lost"] for s in report["segments"] if s["lost"]] == [gap.lost for gap in gaps]
     assert len(gaps) == 2
-    kept = outcomes(repaired)
-    assert set(kept) <= set(before)
-    missing = set(before) - set(kept)
+    recovered = outcomes(repaired)
+    assert set(recovered) <= set(before)
+    missing = set(before) - set(recovered)
     covered = {seq for gap in gaps for seq in range(gap.seq - gap.lost + 1, gap.seq + 1)}
     assert {seq for seq, _ in missing} <= covered
     assert (repaired / SEGMENTS[4]).read_bytes() == (path / SEGMENTS[4]).read_bytes()
@@ -129,9 +129,9 @@ def test_interrupted_repair_in_place_leaves_a_log_that_opens(path, clock, monkey
     with EventLog(path, clock=clock):
         pass
     assert verify(path).damages == []
-    kept = set(outcomes(path))
-    assert kept <= before
-    assert {each for each in before if each[0] > 200} <= kept
+    recovered = set(outcomes(path))
+    assert recovered <= before
+    assert {each for each in before if each[0] > 200} <= recovered
     everywhere = [each.read_bytes() for each in path.parent.rglob("*.jsonl*")]
     assert all(any(each.startswith(data) for each in everywhere) for data in damaged.values())
 

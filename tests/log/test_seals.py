@@ -71,7 +71,7 @@ def test_unsealed_segment_carries_the_digest_of_its_last_lines():
 
 def first_seal(lines):
     """The index of the first seal among the lines; the number of lines if there is none."""
-    return next((place for place, line in enumerate(lines) if is_seal(line)), len(lines))
+    return next((index for index, line in enumerate(lines) if is_seal(line)), len(lines))
 
 
 @given(st.lists(st.sampled_from([*LINES, *LINES, SEAL, *NEARLY_SEALS])), st.data())
@@ -81,8 +81,8 @@ def test_lines_before_the_next_seal_are_counted(way, lines, data):
     before, between = b"".join(lines[:begin]), b"".join(lines[begin:end])
     count = first_seal(lines[begin:end])
     seal = len(before) + len(b"".join(lines[begin : begin + count]))
-    place = len(before), len(before) + len(between)
-    assert lines_before_seal(b"".join(lines), *place) == (count, seal)
+    bounds = len(before), len(before) + len(between)
+    assert lines_before_seal(b"".join(lines), *bounds) == (count, seal)
 
 
 def blocks(chain, sizes):
@@ -103,9 +103,9 @@ def test_all_blocks_with_matching_seals_are_closed(unsealed):
     text = b"".join(blocks(writer, [3, 0, 1]))
     rest = b"".join(unsealed)
     begin = b"what is before"
-    place = len(begin)
-    taken = reader.close_blocks(begin + text + rest, place, place + len(text + rest))
-    end = place + len(text)
+    start = len(begin)
+    taken = reader.close_blocks(begin + text + rest, start, start + len(text + rest))
+    end = start + len(text)
     assert taken == (end, 7, 3, len(unsealed), end + len(rest))
     assert (reader.count, reader.carried()) == (0, writer.carried())
 

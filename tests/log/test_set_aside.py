@@ -213,7 +213,7 @@ def test_service_starts_with_any_bit_of_the_last_segment_flipped(tmp_path, clock
     versions = [data.index(name) + len(name) for name in (b'"format":', b'"rules":')]
     for byte in range(0, len(data), 7):
         if byte in versions:
-            continue  # that says that it was written by a later version
+            continue  # with the format number of a later version
         shutil.rmtree(folder)
         folder.mkdir()
         segment(folder, 1).write_bytes(
@@ -228,21 +228,21 @@ def test_service_starts_with_any_bit_of_the_last_segment_flipped(tmp_path, clock
 
 def test_files_set_aside_earlier_are_never_overwritten(path, clock):
     first = segment(path, 4)
-    kept = []
+    damaged = []
     for _ in range(3):
         spoil(first)
-        kept.append(first.read_bytes())
+        damaged.append(first.read_bytes())
         with EventLog(path, clock=clock):
             pass
         shutil.copyfile(segment(path, 3), first)
-        first.write_bytes(kept[0][:-1] + b"\n")
+        first.write_bytes(damaged[0][:-1] + b"\n")
     asides = sorted(path.glob("*.damaged*"))
     assert [each.name for each in asides] == [
         "000000000004.jsonl.damaged",
         "000000000004.jsonl.damaged-2",
         "000000000004.jsonl.damaged-3",
     ]
-    assert [each.read_bytes() for each in asides] == kept
+    assert [each.read_bytes() for each in asides] == damaged
 
 
 def test_outcomes_after_the_damage_are_recorded(path, clock):

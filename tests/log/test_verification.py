@@ -151,9 +151,9 @@ def test_log_torn_at_any_byte_keeps_its_intact_part(path, clock, capsys):
         with EventLog(copy, clock=clock, durability="memory") as log:
             assert log.tail.torn == len(data[:cut]) - data[:cut].rfind(b"\n") - 1
             CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
-        kept = list(LogReader(copy))
-        assert kept[: len(expected)] == expected
-        assert kept[len(expected)].kind == "log_opened"
+        events = list(LogReader(copy))
+        assert events[: len(expected)] == expected
+        assert events[len(expected)].kind == "log_opened"
         assert replay(copy).differences == []
         opened += 1
     assert opened == len(data) + 1 - start
@@ -219,8 +219,8 @@ def test_copy_keeps_the_intact_parts_before_and_after_the_damage(capsys, path):
     assert f"{SEGMENTS[1]}: followed by a gap of up to " in out
     assert (repaired / SEGMENTS[0]).read_bytes() == before[SEGMENTS[0]]
     cut = (repaired / SEGMENTS[1]).read_bytes()
-    kept = cut[: cut.index(b'{"event":"log_gap"')]
-    assert before[SEGMENTS[1]].startswith(kept)
+    before_the_gap = cut[: cut.index(b'{"event":"log_gap"')]
+    assert before[SEGMENTS[1]].startswith(before_the_gap)
     assert (repaired / SEGMENTS[2]).read_bytes() == before[SEGMENTS[2]]
     assert verify(repaired).damages == []
     assert replay(repaired).differences == []
@@ -236,8 +236,8 @@ def test_repaired_log_can_be_continued(path, clock):
 
 
 def test_repair_of_an_intact_log_keeps_everything(path):
-    kept = find_intact(path).segments
-    assert [segment.dropped for segment in kept] == [0, 0, 0]
+    segments = find_intact(path).segments
+    assert [segment.dropped for segment in segments] == [0, 0, 0]
 
 
 def test_dry_run_writes_nothing(capsys, path):

@@ -29,7 +29,7 @@ def test_bell_wakes_a_thread_that_waits():
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no setitimer here")
 def test_wait_ends_though_a_signal_handler_runs_past_its_end():
-    """A queue of the standard library would wait for ever."""
+    """A queue of the standard library would wait forever."""
     bell, late = Bell(), threading.Event()
 
     def handler(*_):

@@ -1,4 +1,4 @@
-"""No Python that is started runs a module of the current folder."""
+"""Child processes of Python run no module of the current folder."""
 
 import os
 import subprocess
@@ -72,11 +72,11 @@ def planted_that_ran(hostile):
 def run_in(folder, *arguments, **variables):
     """Run Python as a shell in that folder would."""
     path = [str(SOURCES), variables.pop("PYTHONPATH", "")]
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
-        env={**kept, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables},
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, path)), **variables},
         capture_output=True,
         text=True,
         timeout=120,
@@ -102,7 +102,7 @@ def test_commands_that_start_processes_run_no_planted_module(logs, hostile, argu
 
 
 def test_tune_runs_no_planted_module(logs, hostile):
-    """With processes that are spawned, as where there is no fork."""
+    """Its processes are spawned, as on platforms without fork."""
     imported = ("import", "csv", logs / "calls.csv", "-o", hostile / "calls", "--breaker", "b")
     columns = ("--start", "start_s", "--outcome", "outcome", "--failure", "fail")
     assert run_in(hostile, logs / "recloser", *imported, *columns).returncode == 0
@@ -121,7 +121,7 @@ def test_tune_runs_no_planted_module(logs, hostile):
 
 
 def test_another_python_finds_modules_where_this_one_does(tmp_path):
-    """Its path is this one's, also where that was changed while it ran."""
+    """The child has the import path of its parent, including later changes."""
     (tmp_path / "own.py").write_text("def main():\n    import sys; print(sys.argv[1:])\n")
     code = (
         "import subprocess, sys; from recloser.process.child_python import command, environment;"
@@ -152,11 +152,11 @@ def test_folder_that_this_package_is_in_is_kept(monkeypatch):
 
 
 def test_removed_current_folder_is_no_error(monkeypatch, tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    monkeypatch.setattr(sys, "path", [str(gone), "/usr/lib"])
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    monkeypatch.setattr(sys, "path", [str(removed), "/usr/lib"])
     assert "/usr/lib" in safe_path()
 
 
@@ -174,8 +174,8 @@ def test_command_names_no_module_by_the_current_folder():
     assert command("recloser.proof.subprocess_run")[1:3] == ["-P", "-c"]
 
 
-def test_module_is_the_command(hostile):
-    """With -P nothing of the current folder is run; a planted ``recloser`` itself needs it."""
+def test_module_with_safe_path_runs_the_command(hostile):
+    """With ``-P``, Python ignores even a module ``recloser`` in the current folder."""
     done = run_in(hostile, "-P", "-m", "recloser", "--version")
     assert (planted_that_ran(hostile), done.returncode) == ([], 0)
     assert done.stdout.startswith("recloser, version ")

@@ -48,7 +48,7 @@ def test_breakers_used_by_garbage_do_not_crash_the_process():
 
 
 def test_seconds_and_backoff_set_no_variable_of_the_caller():
-    """``decimal`` keeps its settings in one, which its operators set where there is none."""
+    """Operators of ``decimal`` set a context variable if the caller has none."""
 
     def variables():
         Exponential(factor=1.5, max_seconds=60).wait_ns(nanoseconds(0.25), 3)

@@ -1,4 +1,4 @@
-"""Nothing is lost where a process ends, however it does and whatever calls breakers then."""
+"""No event is lost when a process ends, in any way and with calls to breakers until the end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A lock that is given up after a while, and is released whatever is raised."""
+"""A lock with a timeout, which is released after any exception."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor

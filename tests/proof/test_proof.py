@@ -53,9 +53,9 @@ def call(breaker, *, fails=False):
 
 
 def recorded():
-    """Two breakers that trip by their windows and come back; a call comes 1 ns too early.
+    """Two breakers that trip by their windows and recover; one call is 1 ns too early.
 
-    Before that, failures come as fast as their windows just bear.
+    Before that, failures are as frequent as possible without a trip.
     """
     clock = ManualClock()
     log = MemoryLog(clock=clock)
@@ -96,7 +96,7 @@ def traffic(*calls):
 
 
 def outage_of_others():
-    """Calls of one breaker fail for two seconds; those of two others fail as often as is allowed."""
+    """Calls of one breaker fail for two seconds; two others fail as often as possible without a trip."""
     return traffic(
         *(("c", n * 100, 5, "failed" if 20 <= n < 40 else "succeeded") for n in range(100)),
         *(
@@ -166,7 +166,7 @@ def test_a_row_whose_times_would_overflow_is_left_out():
     assert proof.holds
 
 
-# The six kinds of fault that the battery is there to find.
+# The six kinds of fault that the proof must find.
 
 
 def cools_by_the_wall(monkeypatch):
@@ -239,7 +239,7 @@ def forgets_the_run(monkeypatch):
 
 
 def aligns_its_window(monkeypatch):
-    """Its seconds are longer in one half of each eight lengths of it than in the other."""
+    """Plant a fault: the seconds of time windows vary in length along the log."""
     right = kernel.step
 
     def wrong(state, kind, seq, at, *rest):
@@ -290,7 +290,7 @@ def test_a_planted_fault_diverges_at_the_first_event_of_a_recorded_log(
             f"seq {divergence.seq}, breaker '{divergence.breaker}': expected "
         )
         if plant is not draws_at_random:
-            # Up to the event before it is the same history.
+            # The histories are equal up to the previous event.
             assert name not in divergences(prove(events[: events.index(event)]))
 
 
@@ -326,7 +326,7 @@ def test_a_fault_by_the_order_of_a_set_diverges_in_another_process(monkeypatch, 
     found = divergences(prove(path))
     assert found.keys() == {"another process, hash seed and time zone"}
     (divergence,) = found.values()
-    # Whichever of the two cools first, it is there that they part.
+    # The histories diverge at the earlier of the two cooldown ends.
     ours = [e.seq for e in read_events(path) if e.kind == "state_changed" and e.epoch == 2]
     assert divergence.seq < max(ours)
     assert divergence.expected.startswith("cool of")
@@ -398,7 +398,7 @@ steps = st.one_of(
 
 
 class Performance:
-    """Two live breakers to which a trace happens; the log is reopened where the trace says so."""
+    """Drives two live breakers with a random trace, which also restarts the log."""
 
     def __init__(self, config, open_log):
         self.config, self.open_log = config, open_log

@@ -186,12 +186,12 @@ def test_lost_commands_are_restored_once(members, client, key):
     """The stream loses its last entries, as after a failover to a replica."""
     here, there = members(2)
     await_agreement(here, there)
-    kept = client.xrange(key)
+    remaining = client.xrange(key)
     here.force_open(actor="me", reason="works")
     await_agreement(here, there)
     here.set_mode("shadow")
     await_agreement(here, there)
-    lost = client.xrange(key)[len(kept) :]
+    lost = client.xrange(key)[len(remaining) :]
     client.xdel(key, *[identity for identity, _ in lost])
     wait_for(lambda: any(b"again" in fields for _, fields in client.xrange(key)))
     wait_for(lambda: are_open(here, there) and here.snapshot().mode == "shadow")
@@ -203,10 +203,10 @@ def test_lost_commands_are_restored_once(members, client, key):
 
 def test_lost_command_is_not_restored_after_a_newer_one(members, client, key):
     here = members()
-    kept = len(client.xrange(key))
+    remaining = len(client.xrange(key))
     here.force_open(actor="me")
     await_agreement(here)
-    lost = client.xrange(key)[kept:]
+    lost = client.xrange(key)[remaining:]
     client.xdel(key, *[identity for identity, _ in lost])
     there = members()
     there.force_open(actor="you")

@@ -397,8 +397,10 @@ def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, make_
         succeed(breaker)
         log.flush()
     wait_for(lambda: any(isinstance(e.body, StreamCheckpoint) for e in log._connection.page(None)))
-    kept = next(e.body for e in log._connection.page(None) if isinstance(e.body, StreamCheckpoint))
-    assert StreamFold.from_checkpoint(kept).fold.breakers["b"].succeeded > 0
+    checkpoint = next(
+        e.body for e in log._connection.page(None) if isinstance(e.body, StreamCheckpoint)
+    )
+    assert StreamFold.from_checkpoint(checkpoint).fold.breakers["b"].succeeded > 0
 
 
 def test_claim_is_sent_without_delay_after_a_checkpoint(

@@ -243,12 +243,12 @@ def test_seals_are_at_the_same_events_in_a_fold_from_a_checkpoint(stream):
     stream.add(*[failed(epoch=0)] * 400)
     for _ in range(600):
         stream.add(succeeded())
-    kept = stream.stream_fold()[0].checkpoint()
+    checkpoint = stream.stream_fold()[0].checkpoint()
     late = stream.entries[-1].id
     for _ in range(100):
         stream.add(succeeded())
     _, events = stream.stream_fold()
-    joined = StreamFold.from_checkpoint(kept)
+    joined = StreamFold.from_checkpoint(checkpoint)
     later = [
         e for entry in stream.entries if entry.id > late for e in joined.fold_entry(entry).events
     ]
@@ -286,16 +286,16 @@ def test_fold_from_any_checkpoint_equals_the_whole_fold_and_is_a_valid_log(entri
         batch = stream.batches.get(member, 0) if again else None
         stream.add(*events, member=member, after_ms=after_ms, replaces=replaces, batch=batch)
         if number == cut:
-            kept = stream.stream_fold()[0].checkpoint()
+            checkpoint = stream.stream_fold()[0].checkpoint()
         if number == cut + late:
-            stream.add(body=kept, member="a")
+            stream.add(body=checkpoint, member="a")
     whole, events = stream.stream_fold()
     _is_a_log(events)
     for probes in _admissions(events).values():
         assert probes == list(range(1, len(probes) + 1))
     if cut + late >= len(entries):
         return
-    joined = StreamFold.from_checkpoint(kept)
+    joined = StreamFold.from_checkpoint(checkpoint)
     later = [
         e
         for entry in stream.entries
@@ -341,5 +341,5 @@ def test_fold_from_a_checkpoint_of_a_large_state_numbers_later_events_alike(stre
 
 def test_states_in_a_checkpoint_are_plain_json(stream):
     stream.add(failed(), failed(), after_ms=20)
-    kept = stream.stream_fold()[0].checkpoint()
-    assert json.loads(json.dumps(kept.states[0]))["state"] == "OPEN"
+    checkpoint = stream.stream_fold()[0].checkpoint()
+    assert json.loads(json.dumps(checkpoint.states[0]))["state"] == "OPEN"

@@ -110,14 +110,14 @@ def test_checkpoint_keeps_the_shift_of_the_time():
     stream.add(HOUR_MS)
     stream.add(HOUR_MS, at=2 * HOUR_MS * 1_000_000)
     stream_fold = stream.stream_fold()
-    kept = StreamFold.from_checkpoint(stream_fold.checkpoint())
+    joined = StreamFold.from_checkpoint(stream_fold.checkpoint())
     stream.add(HOUR_MS, failed(), at=2 * HOUR_MS * 1_000_000 + SECOND)
     stream.add(HOUR_MS + 5)
     for entry in stream.entries[-2:]:
         stream_fold.fold_entry(entry)
-        kept.fold_entry(entry)
-    assert dump(stream_fold.fold.breakers["b"]) == dump(kept.fold.breakers["b"])
-    assert (stream_fold.fold.at, stream_fold.fold.seq) == (kept.fold.at, kept.fold.seq)
+        joined.fold_entry(entry)
+    assert dump(stream_fold.fold.breakers["b"]) == dump(joined.fold.breakers["b"])
+    assert (stream_fold.fold.at, stream_fold.fold.seq) == (joined.fold.at, joined.fold.seq)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Logs that no service would write, and that breakers could have: all that can happen, in any order."""
+"""Random logs of all possible events in any order, as no real service would write them."""
 
 import random
 from datetime import UTC, datetime
@@ -32,12 +32,12 @@ OUTCOMES = (CallSucceeded, CallSucceeded, CallFailed, CallFailed, CallIgnored)
 
 
 class AdversarialLog:
-    """Draws events, one after the other, and lets a fold witness their edges.
+    """Draws events one after another, and adds the edges that a fold computes from them.
 
     Args:
-        seed: What is drawn by.
-        configs: What breakers are configured with; the first ``breakers`` at the beginning.
-        breakers: How many there are.
+        seed: Seed of the random events.
+        configs: Settings of breakers; the first ones are those at the beginning.
+        breakers: The number of breakers.
 
     Attributes:
         events: The log so far.
@@ -59,7 +59,7 @@ class AdversarialLog:
         return self._fold.breakers
 
     def grow(self, steps):
-        """Write so many events, less those that can't happen."""
+        """Draw ``steps`` events, and write those that are possible in the current state."""
         for _ in range(steps):
             self._step(self._random.random(), self._next_at())
         return self
@@ -131,7 +131,7 @@ class AdversarialLog:
         self.write(kind, at, *fields)
 
     def write(self, kind, at, *fields):
-        """Write an event with its witnesses; whether it can happen."""
+        """Write an event and its edges; return False if it is impossible in the current state."""
         fold = self._fold
         event = kind(fold.seq + 1, at, *fields)
         state = fold.breakers.get(getattr(event, "breaker", None))

@@ -1,11 +1,11 @@
-"""Holds breakers to their model: what both say of the state, and every edge with its cause."""
+"""Asserts that a breaker and its model agree: on the state, on answers, and on every edge."""
 
 from attrs import evolve
 from model import Cause, exact
 
 
 def assert_same_state(snapshot, model, at):
-    """``at`` is when the snapshot was read."""
+    """Assert that a snapshot, read at the time ``at`` in nanoseconds, equals the model."""
     seen, expected = _seen(snapshot), _expected(model, at)
     differing = {
         name: (seen[name], expected[name]) for name in seen if seen[name] != expected[name]
@@ -14,13 +14,17 @@ def assert_same_state(snapshot, model, at):
 
 
 def assert_same_edges(edges, model, *, by_seq=True):
-    """``by_seq`` compares the ``seq`` of the evidence too, which a log of runs numbers otherwise."""
+    """Assert that edges and their causes equal those of the model.
+
+    With ``by_seq``, the ``seq`` of the evidence is compared too. A log that coalesces successes has
+    other values of ``seq`` than the model.
+    """
     seen = [_edge(edge, by_seq=by_seq) for edge in edges]
     expected = [
         (e.at, e.epoch, e.before, e.after, e.trigger, _cause(e.cause, by_seq=by_seq))
         for e in model.edges
     ]
-    for one, other in zip(map(_known, seen, expected), expected, strict=False):
+    for one, other in zip(map(_without_unknown_seqs, seen, expected), expected, strict=False):
         assert one == other, f"edge of {model.name}, seen and expected: {one} {other}"
     assert len(seen) == len(expected), (seen, expected)
 
@@ -124,8 +128,8 @@ def _edge(edge, *, by_seq):
     )
 
 
-def _known(seen, expected):
-    """An edge without what the model does not know of it: where lost probes stand in the log."""
+def _without_unknown_seqs(seen, expected):
+    """Return an edge without the ``seq`` of lost probes, which the model does not know."""
     if len(seen[-1].span) != len(expected[-1].span):
         return seen
     span = tuple(

@@ -1,4 +1,4 @@
-"""Schedulers and workers of dask as separate processes, with modules that shadow the installed ones."""
+"""Schedulers and workers of dask in separate processes, with other modules in their path."""
 
 import os
 import subprocess

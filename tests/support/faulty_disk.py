@@ -87,7 +87,7 @@ class Outcome:
 
 
 def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = "sync") -> Outcome:
-    """Make protected calls while disk operations fail; check that the log replays to the live state.
+    """Make protected calls on a failing disk; check that the log replays to the live state.
 
     Raises:
         AssertionError: The replay differs from the live state, or from its witnesses.

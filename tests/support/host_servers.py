@@ -1,4 +1,4 @@
-"""Servers that run the service under test, each in a process group that is always killed at the end."""
+"""Servers that run the service under test, in process groups that are killed at the end."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Drives a kernel as a fold does, by single rows or by many at once, and shows all there is to see."""
+"""Drives a kernel as a fold does, by single rows or by many, and shows its whole state."""
 
 import sys
 from array import array
@@ -46,7 +46,7 @@ class _KernelSources:
 
 @cache
 def interpreted():
-    """The interpreted kernel; where the imported one is compiled, a second one from the sources."""
+    """Return the interpreted kernel; if the imported one is compiled, load a second one."""
     if not kernel.IS_COMPILED:
         return kernel
     names = [kernel.__name__, *(name for name in KERNEL if name.startswith(kernel.__name__))]
@@ -61,13 +61,13 @@ def interpreted():
 
 
 def kernels():
-    """The kernels that there are: the interpreted one, and the compiled one where there is any."""
+    """Return the interpreted kernel and, if there is one, the compiled kernel."""
     return [interpreted(), kernel] if kernel.IS_COMPILED else [interpreted()]
 
 
 @frozen
 class Row:
-    """One event; ``kind`` is a number of the kernel."""
+    """One event of a breaker; ``kind`` is a code of the kernel, times are in nanoseconds."""
 
     kind: int
     seq: int
@@ -79,14 +79,14 @@ class Row:
 
 
 def columns(rows):
-    """Rows as the columns that ``kernel.Rows`` takes."""
+    """Convert rows to the columns that ``kernel.Rows`` takes."""
     names = ("seq", "at", "took", "epoch", "probe", "count")
     kinds = bytes(row.kind for row in rows)
     return kinds, *(array("q", [getattr(row, name) for row in rows]) for name in names)
 
 
 def copied_rules(of, rules):
-    """The same rules for another kernel, of whose types they must be."""
+    """Copy rules into the types of another kernel."""
 
     def thresholds(window):
         names = "size is_timed needed failures failure_num failure_den slow_num slow_den"
@@ -110,7 +110,7 @@ def numbers(ring):
 
 @define
 class Driven:
-    """A breaker on a kernel, whose edges go through the declared machine."""
+    """A breaker on a kernel, whose state changes are those that the state machine declares."""
 
     of: object
     name: str
@@ -135,17 +135,17 @@ class Driven:
     # -- events --
 
     def apply(self, row):
-        """Apply one row; the number that the kernel refuses it with, or 0."""
+        """Apply one row; return the code with which the kernel refuses it, or 0."""
         self.pass_time(row.seq, row.at)
-        told = self.of.step(
+        rule = self.of.step(
             self.inner, row.kind, row.seq, row.at, row.took, row.epoch, row.probe, row.count
         )
-        if told > 0:
-            self.take(told, row.seq, row.at)
-        return min(told, 0)
+        if rule > 0:
+            self.fire_rules(rule, row.seq, row.at)
+        return min(rule, 0)
 
     def run(self, rows):
-        """Apply many rows; the number that the kernel refuses one with, or 0."""
+        """Apply rows; return the code with which the kernel refused the last refused row, or 0."""
         given = self.of.Rows(*columns(rows))
         start, refused = 0, 0
         while (index := self.of.run(self.inner, given, start, len(rows))) < len(rows):
@@ -154,7 +154,7 @@ class Driven:
             if rule < 0:
                 refused = rule
                 continue
-            self.take(rule, row.seq, row.at)
+            self.fire_rules(rule, row.seq, row.at)
         return refused
 
     def command(self, name, seq, at):
@@ -181,9 +181,9 @@ class Driven:
 
     def pass_time(self, seq, at):
         while rule := self.of.advance(self.inner, seq, at):
-            self.take(rule, seq, at)
+            self.fire_rules(rule, seq, at)
 
-    def take(self, rule, seq, at):
+    def fire_rules(self, rule, seq, at):
         while rule:
             cause = self.cause(RULES[rule])
             rule = self.edge(self.trigger(RULES[rule]), at, cause)
@@ -196,7 +196,7 @@ class Driven:
         return Trigger.RECOVER if rule in RECOVERS else Trigger.RELAPSE
 
     def cause(self, rule):
-        """The rule and its evidence, as far as the kernel keeps it."""
+        """Return the rule and the evidence that the kernel keeps for it."""
         state = self.inner
         if rule == "consecutive_failures":
             seqs = numbers(state.failure_seqs)
@@ -232,7 +232,7 @@ class Driven:
         self.edges.append((at, trigger, cause))
         return self.of.enter(self.inner, at, wait)
 
-    # -- what can be seen --
+    # -- the whole state --
 
     def seen(self):
         state = self.inner
@@ -263,7 +263,7 @@ def none_if(number, none):
 
 
 def contents(window):
-    """All of a kernel's window, or of one of the fold."""
+    """Return the entries and counters of a window of a kernel or of the fold."""
     data = [tuple(entry) if isinstance(entry, list) else entry for entry in window.to_data()]
     return data, window.calls, window.failures, window.slow
 

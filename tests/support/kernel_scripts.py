@@ -1,7 +1,8 @@
-"""Scripts of what befalls a breaker, of which come rows for kernels and what must be seen after each.
+"""Scripts of events of a breaker, and checks that kernels show after each event what an oracle does.
 
-A script says what happens next in terms of the state that an oracle is in: an outcome of this epoch or
-one before, of a probe that is under way or not. A subclass of ``Script`` is such an oracle.
+The steps of a script depend on the state of the oracle: for example, an outcome of the current epoch
+or of an earlier one, of a probe that is in flight or of one that is not. The oracle is a subclass of
+``Script``, which turns the steps into rows for kernels.
 """
 
 from attrs import define, field, frozen
@@ -18,7 +19,7 @@ KINDS = {"succeeded": kernel.SUCCEEDED, "failed": kernel.FAILED, "ignored": kern
 
 @frozen
 class Rare:
-    """What is no row: a method of ``Driven``, and what it is given before ``seq`` and ``at``."""
+    """A rare event, which is not a row: a method of ``Driven`` and its first arguments."""
 
     method: str
     arguments: tuple
@@ -28,34 +29,34 @@ class Rare:
 
 @define
 class Script:
-    """An oracle, and what it has said so far: after each item all that is seen, or ``refused``."""
+    """Base of oracles, with the items so far and the state after each item, or ``refused``."""
 
     config: object
     seq: int = 1
     at: int = 0
     edges: list = field(factory=list)
-    said: list = field(factory=list)
+    results: list = field(factory=list)
 
-    # An oracle has ``is_closed``, ``is_half_open``, ``is_disabled``, ``epoch``, ``deadline``,
+    # A subclass has ``is_closed``, ``is_half_open``, ``is_disabled``, ``epoch``, ``deadline``,
     # ``probes``, ``probes_admitted``, ``apply_row``, ``apply_rare`` and ``seen``.
 
     def row(self, kind, took=0, epoch=0, probe=0, count=1):
         self.seq += 1
         item = Row(kind, self.seq, self.at, took, epoch, probe, count)
-        is_taken = self.apply_row(item)
-        self.said.append((item, self.seen() if is_taken else "refused"))
+        is_accepted = self.apply_row(item)
+        self.results.append((item, self.seen() if is_accepted else "refused"))
 
     def rare(self, method, *arguments):
         self.seq += 1
         item = Rare(method, arguments, self.seq, self.at)
         self.apply_rare(item)
-        self.said.append((item, self.seen()))
+        self.results.append((item, self.seen()))
 
     def tick(self):
-        """Have time passed without an event of the breaker."""
+        """Let time pass without an event of the breaker."""
         self.rare("pass_time")
 
-    # -- what a script says --
+    # -- steps --
 
     def wait(self, ns):
         self.at += ns
@@ -71,7 +72,7 @@ class Script:
 
     def outcome(self, kind, took, count, epochs_ago, which):
         if epochs_ago < 0:
-            self.tick()  # no edge is due then whose epoch would be that one
+            self.tick()  # fires the edges that are due, so that the later epoch has not begun
         epoch = self.epoch - epochs_ago
         if epoch < 0:
             return
@@ -80,7 +81,7 @@ class Script:
         self.row(KINDS[kind], took, epoch, probe, count if kind == "succeeded" else 1)
 
     def trip_and_cool(self, took, probes):
-        """Bring a breaker to where it probes, which chance alone seldom does."""
+        """Trip the breaker and wait until it probes; random steps alone seldom get there."""
         for _ in range(30):
             if self.is_closed:
                 self.outcome("failed", took, 1, 0, 0)
@@ -149,7 +150,7 @@ _steps = st.sampled_from([0, 0, 1, MS, 100 * MS, SECOND - 1, SECOND, 3 * SECOND]
 
 
 def scripts_of(counts):
-    """Scripts in which a success stands for so many."""
+    """Draw scripts whose successes have a count out of ``counts``."""
     outcomes = st.tuples(
         st.just("outcomes"),
         st.one_of(
@@ -162,7 +163,7 @@ def scripts_of(counts):
         st.sampled_from([0] * 9 + [1, 2, -1]),
         st.integers(0, 40),
     )
-    happenings = st.one_of(
+    steps = st.one_of(
         outcomes,
         outcomes,
         outcomes,
@@ -186,18 +187,18 @@ def scripts_of(counts):
         ),
         st.tuples(st.just("restart")),
     )
-    return st.lists(happenings, min_size=1, max_size=40)
+    return st.lists(steps, min_size=1, max_size=40)
 
 
 # Kernels on scripts.
 
 
 def check_one_by_one(oracle, config, script):
-    """Each kernel shows after each item what the oracle does."""
-    told = tell(oracle(config), script)
+    """Check that each kernel has the state of the oracle after each item."""
+    results = run_script(oracle(config), script)
     for of in kernels():
         driven = Driven(of, NAME, config)
-        for item, seen in told:
+        for item, seen in results:
             if isinstance(item, Rare):
                 apply_rare(driven, item)
             elif driven.apply(item):
@@ -207,12 +208,12 @@ def check_one_by_one(oracle, config, script):
 
 
 def check_many_at_once(oracle, config, script):
-    """Each kernel shows after all rows up to something rare what the oracle does."""
-    told = tell(oracle(config), script)
+    """Check that each kernel has the state of the oracle after each run of rows."""
+    results = run_script(oracle(config), script)
     for of in kernels():
         driven = Driven(of, NAME, config)
         batch, expected = [], driven.seen()
-        for item, seen in [*told, (None, None)]:
+        for item, seen in [*results, (None, None)]:
             if isinstance(item, Row):
                 batch.append(item)
             elif batch:
@@ -225,10 +226,10 @@ def check_many_at_once(oracle, config, script):
                 expected = seen
 
 
-def tell(script, happenings):
-    for method, *arguments in happenings:
+def run_script(script, steps):
+    for method, *arguments in steps:
         getattr(script, method)(*arguments)
-    return script.said
+    return script.results
 
 
 def apply_rare(driven, item):

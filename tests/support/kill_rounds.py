@@ -1,4 +1,4 @@
-"""Rounds of a process that writes to a log under load and is killed with SIGKILL at a random moment.
+"""Kills a process that writes to a log with SIGKILL, at random moments and repeatedly.
 
 With the durability ``sync`` every outcome that was acknowledged must be in the log; with ``batch``
 every outcome that was acknowledged longer before the kill than the promised interval.
@@ -81,13 +81,13 @@ def kill_rounds(folder: Path, rounds: int, durability: str) -> Rounds:
         log = folder / f"log-{number // 10}"
         acknowledged, killed_at = _run_and_kill(log, durability, chance.random() * 0.1)
         reader = LogReader(log)
-        kept = {e.took for e in reader if e.kind in ("call_succeeded", "call_failed")}
+        recorded = {e.took for e in reader if e.kind in ("call_succeeded", "call_failed")}
         limit = killed_at if durability == "sync" else killed_at - _WINDOW_NS
         promised = {name for name, at in acknowledged.items() if at <= limit}
         result.rounds += 1
         result.acknowledged += len(acknowledged)
         result.promised += len(promised)
-        result.missing += len(promised - kept)
+        result.missing += len(promised - recorded)
         result.torn += reader.tail.torn > 0
         if replay(log).differences:
             raise AssertionError(f"{log}: the replayed history differs from its witnesses")

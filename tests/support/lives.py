@@ -1,4 +1,4 @@
-"""Random traffic through live breakers, recorded in logs that are long enough for searches to skip most of them."""
+"""Long recordings of live breakers under random traffic."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Log files for tests: written, read line by line, sealed again after an edit, and left by a crash."""
+"""Writes log files for tests, seals edited lines again, and ends a log like a crash."""
 
 import re
 from collections.abc import Iterable

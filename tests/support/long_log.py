@@ -24,7 +24,7 @@ def write(
     trips_every: int = TRIPS_EVERY,
     flush_every: int = FLUSH_EVERY,
 ) -> None:
-    """Write about ``events`` events: one call per millisecond, and an outage of one breaker at a time."""
+    """Write about ``events`` events, one call per millisecond, with outages of one breaker each."""
     clock = ManualClock()
     config = CircuitBreakerConfig(
         failure_threshold=5, window=CountWindow(100, 0.5), recovery_timeout_seconds=1

@@ -1,14 +1,14 @@
 """An independent model of a breaker, written from the documents and not from the code.
 
-It is the second opinion that the breaker is held to, so it shares nothing with what decides in
-``recloser``: it keeps plain lists, counts them anew each time, and calculates with fractions. Each
-rule stands beside the sentence that it is taken from: of the pages of the documentation, of the design (by the section
-of its first version), or of the docstrings of ``CircuitBreakerConfig`` and its windows ("config"), the
+Breakers are compared with it, so it shares no code with the decisions in ``recloser``: it keeps plain
+lists, counts them each time, and calculates with fractions. A comment beside each rule quotes the
+sentence that states it: from a page of the documentation, from the design (by the section of its
+first version), or from the docstrings of ``CircuitBreakerConfig`` and its windows ("config"), the
 events, ``Snapshot``, ``CircuitBreaker`` and the backoffs. Rules that no document states are marked
-"silent", with what was chosen and why.
+"silent", with the choice and its reason.
 
-The model takes settings as a ``CircuitBreakerConfig``, of which it reads the fields as they were
-given, and names states, reasons, triggers and rules by their values in a log.
+The model reads the fields of a ``CircuitBreakerConfig`` as they were given. It names states, reasons,
+triggers and rules by their values in a log.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ SECOND = 10**9
 
 
 def exact(number):
-    # From config: "a float is the fraction that it prints as".
+    # From config: "a float is read as the decimal fraction that it prints as".
     return Fraction(str(number))
 
 
@@ -33,7 +33,7 @@ def nanoseconds(seconds):
 
 @frozen
 class Counted:
-    """An outcome that was counted. ``seq`` is its place in the log, None where it has none."""
+    """A counted outcome; ``seq`` is its number in the log, or None for a lost probe."""
 
     at: int
     failed: bool
@@ -43,7 +43,7 @@ class Counted:
 
 @frozen
 class Permit:
-    """Leave for one call, reported with its outcome. ``probe`` is its number within the epoch, or 0."""
+    """The permit of an admitted call; ``probe`` is its number within the epoch, or 0."""
 
     epoch: int
     started_at: int
@@ -63,7 +63,7 @@ class Answer:
 
 @frozen
 class Cause:
-    """What events call a ``FiredRule``, field by field."""
+    """The cause of an edge, with the fields of ``FiredRule``."""
 
     rule: str
     observed: int = 0
@@ -78,7 +78,7 @@ class Cause:
 
 @frozen
 class Edge:
-    """An edge as the log witnesses it; ``epoch`` is the one that it begins."""
+    """A state change as the log records it; ``epoch`` is the epoch that it begins."""
 
     at: int
     epoch: int
@@ -90,7 +90,7 @@ class Edge:
 
 @define
 class Model:
-    """One breaker. Times are nanoseconds of the log, and never run backwards."""
+    """One breaker; times are nanoseconds of the log, and never run backwards."""
 
     name: str
     config: object
@@ -101,11 +101,11 @@ class Model:
     totals: dict = field(
         factory=lambda: dict.fromkeys(["succeeded", "failed", "ignored", "rejected", "stale"], 0)
     )
-    # How often its rules opened it: in its life, and since it was last closed.
+    # How often rules opened the breaker: ever, and since it was last closed.
     openings: int = 0
     openings_in_a_row: int = 0
     why_open: Cause | None = None
-    # What is known of the state that it is in; an edge begins it anew.
+    # Facts about the current state, which every edge resets.
     since: int = 0
     forced: bool = False
     cooldown: int | None = None
@@ -140,7 +140,7 @@ class Model:
             self.cooldown = self.drawn_cooldown()
 
     def drawn_cooldown(self):
-        """How long an opening cools.
+        """Return how long the cooldown lasts, in nanoseconds.
 
         Backoff: "``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last
         closed"; "``full`` cools for anything up to that, ``equal`` for at least half of it"; "the
@@ -162,34 +162,34 @@ class Model:
     # -- time --
 
     def pass_time(self, at):
-        """Fire the timed edges that are due, which comes before whatever else happens.
+        """Fire the timed edges that are due, before anything else happens.
 
         Design 2: "On every event the fold first fires the timed edges that are due, then handles
         the event." Silent: whether an edge may make another one due at once. Here it may, as with a
         cooldown of 0. Silent: whether the time of a ``disabled`` breaker passes, as it "decides
         nothing". Here it does, as the sentence has no exception.
         """
-        while self.take_timed_edge(at):
+        while self.fire_timed_edge(at):
             pass
 
-    def take_timed_edge(self, at):
-        """Whether there was something that was due."""
+    def fire_timed_edge(self, at):
+        """Fire one timed edge, or count one lost probe; return whether something was due."""
         if self.state == OPEN and not self.forced and at >= self.since + self.cooldown:
             cause = Cause("cooldown", at - self.since, self.cooldown)
             self.edge(at, HALF_OPEN, "cool", cause)
-            # From config: "with 0 it closes as soon as the cooldown is over"; but a
-            # ``half_open_window`` decides "instead of the two above".
+            # From config: "With 0 it closes as soon as the cooldown is over"; but a
+            # ``half_open_window`` decides "in place of the two settings above".
             if not self.config.half_open_window and not self.config.half_open_success_threshold:
                 self.edge(at, CLOSED, "recover", Cause("probe_successes"))
             return True
         if self.state == HALF_OPEN:
-            return self.take_edge_of_lost_time(at)
+            return self.end_what_takes_too_long(at)
         return False
 
-    def take_edge_of_lost_time(self, at):
-        """Give up a half-open state, or a probe, that takes too long.
+    def end_what_takes_too_long(self, at):
+        """End a half-open state, or a probe, that takes too long.
 
-        Config: "A half-open breaker that takes longer opens again"; "A probe that has not reported
+        Config: "A breaker that is half-open for this long opens again"; "A probe that has not ended
         after this counts as failed." Silent: which is first where several are over. Here it is what
         was over first, and a probe before the half-open state; so of several lost probes, each is
         counted before the next, as other outcomes are.
@@ -199,7 +199,7 @@ class Model:
         first = min(self.probes, key=lambda number: (self.probes[number], number), default=None)
         lost_at = None if first is None else self.probes[first] + lost
         ends_at = None if timeout is None else self.since + timeout
-        due = [moment for moment in (lost_at, ends_at) if moment is not None and at >= moment]
+        due = [time for time in (lost_at, ends_at) if time is not None and at >= time]
         if not due:
             return False
         if min(due) != lost_at:
@@ -209,14 +209,14 @@ class Model:
             cause = Cause("probe_timeout", at - self.probes[first], lost)
             self.edge(at, OPEN, "relapse", cause)
         else:
-            # Silent: how slow it is, as it took at least its time-out; and its place in the log.
+            # Silent: how slow it is. Here it took its time-out. Its ``seq`` is unknown.
             del self.probes[first]
             self.probe_window.append(Counted(at, True, self.is_slow(lost), None))
             self.decide_by_probe_window(at)
         return True
 
     def deadlines(self):
-        """The moments at which time alone may fire an edge, for tests to go to."""
+        """Return the times at which an edge may become due, for tests to advance to."""
         if self.state == OPEN and not self.forced:
             return [self.since + self.cooldown]
         if self.state == HALF_OPEN:
@@ -238,7 +238,7 @@ class Model:
             return self.answer(at, "disabled")
         if self.state == CLOSED:
             return self.answer(at, "closed")
-        if self.state == HALF_OPEN and self.has_place_for_a_probe():
+        if self.state == HALF_OPEN and self.may_admit_probe():
             self.probes_admitted += 1
             self.probes[self.probes_admitted] = at
             return self.answer(at, "probe", probe=self.probes_admitted)
@@ -258,16 +258,16 @@ class Model:
     def answer(self, at, reason, *, probe=0, retry_after=None):
         return Answer(True, reason, retry_after, Permit(self.epoch, at, probe), self.state)
 
-    def has_place_for_a_probe(self):
+    def may_admit_probe(self):
         window = self.config.half_open_window
         if window:
-            # From config: "at most its size are let through".
+            # From config: "At most as many probes as its size are let through".
             return len(self.probes) + len(self.probe_window) < window.size
-        # From config: "How many probes may be under way at once."
+        # From config: "How many probes may be in flight at once."
         return len(self.probes) < self.config.half_open_max_probes
 
     def report(self, permit, outcome, at, took=None, seq=0):
-        """``seq`` is the place in the log at which the outcome was recorded."""
+        """Count the outcome of a call; ``seq`` is the number of its event in the log."""
         self.pass_time(at)
         if self.is_stale(permit):
             self.totals["stale"] += 1
@@ -288,7 +288,7 @@ class Model:
             self.count_probe(call)
 
     def is_stale(self, permit):
-        """Whether the outcome of a call changes nothing.
+        """Return whether the outcome of a call changes nothing.
 
         Design 4: "an outcome whose epoch has passed is recorded, counted as stale, and changes
         nothing". So is that of a call which only the mode let through: ``shadow`` "decides and
@@ -319,7 +319,7 @@ class Model:
         self.failures_in_a_row = [*self.failures_in_a_row, call] if call.failed else []
         window = self.config.window
         if window:
-            self.window = self.kept_in_window(self.window, call)
+            self.window = self.window_with(self.window, call)
         threshold = self.config.failure_threshold
         if threshold is not None and len(self.failures_in_a_row) >= threshold:
             seqs = tuple(c.seq for c in self.failures_in_a_row)
@@ -329,19 +329,19 @@ class Model:
         if cause:
             self.edge(call.at, OPEN, "trip", cause)
 
-    def kept_in_window(self, calls, call):
+    def window_with(self, calls, call):
         window = self.config.window
         if hasattr(window, "size"):
-            # From config: "The last ``size`` outcomes".
+            # From config: "A window over the last ``size`` outcomes".
             return [*calls, call][-window.size :]
-        # From config: "The outcomes of the last ``seconds`` whole seconds of the log", "with the
-        # one that is under way".
+        # From config: "the outcomes of the last ``seconds`` whole seconds of the log", "including
+        # the current one".
         oldest = call.at // SECOND - window.seconds + 1
         return [c for c in [*calls, call] if c.at // SECOND >= oldest]
 
     def count_probe(self, call):
-        # From config: "So many successful probes close the breaker, and the first that fails opens
-        # it again"; or a ``half_open_window`` decides "instead".
+        # From config: "Successful probes that close the breaker; one failed probe opens it again";
+        # or a ``half_open_window`` decides "in place of" that.
         if not call.failed:
             # From snapshot: "Probes of this epoch that succeeded", whatever decides.
             self.probe_successes.append(call)
@@ -361,8 +361,9 @@ class Model:
     def decide_by_probe_window(self, at):
         """Open or close by the window over the probes.
 
-        Config: "once its minimum has reported, its rates decide". A number of failures opens it
-        again before that: "Number of failures at which it trips, with no minimum".
+        Config: "its rates decide once its minimum of probes has ended". A number of failures opens
+        it again before that: "Number of failures at which the breaker trips, without a minimum of
+        calls".
         """
         window = self.config.half_open_window
         cause = reached(window, self.probe_window)
@@ -391,7 +392,7 @@ class Model:
 
     def set_mode(self, mode, at):
         # Breaker: "Change what the breaker does with its decisions; it stays in the state that it
-        # is in." Silent: what becomes of probes under way. One that is ``disabled`` knows no
+        # is in." Silent: what happens to probes in flight. A ``disabled`` breaker has no
         # probes, so they are forgotten.
         self.pass_time(at)
         self.mode = mode
@@ -402,9 +403,9 @@ class Model:
         """Change the settings, if they differ.
 
         Events: "A breaker is first named, or its settings change: the whole configuration".
-        Silent: what becomes of the state. It stays, and so do a cooldown under way and the number
-        of probes that succeeded; but failures in a row and windows begin anew, and probes under
-        way are forgotten.
+        Silent: what happens to the state. It stays, and so do a running cooldown and the number
+        of successful probes; failures in a row and windows start from zero, and probes in
+        flight are forgotten.
         """
         self.pass_time(at)
         if config == self.config:
@@ -421,8 +422,8 @@ class Model:
 
 
 def needed_in(window):
-    # From config: "So many outcomes, or ``size`` if that is less, must be in it before a rate
-    # counts." A time window has no size.
+    # From config: "Rates count once this many outcomes are in the window, or ``size`` if that is
+    # less." A time window has no size.
     return min(window.minimum_calls, getattr(window, "size", window.minimum_calls))
 
 
@@ -432,7 +433,7 @@ def span_of(calls):
 
 
 def reached(window, calls):
-    """The threshold of a window that its outcomes reach, as the cause of an edge; or None."""
+    """Return the cause of an edge if the outcomes reach a threshold of the window, else None."""
     failures, slow = sum(c.failed for c in calls), sum(c.slow for c in calls)
     here = {"calls": len(calls), "span": span_of(calls)}
     if window.failures is not None and failures >= window.failures:

@@ -1,4 +1,4 @@
-"""The independent model as an oracle of scripts: it says what a kernel must show after each event."""
+"""The independent model as an oracle: the state that a kernel must have after each event."""
 
 import attrs
 from attrs import define, field
@@ -18,7 +18,7 @@ OUTCOMES = {
 
 @define
 class Modelled(Script):
-    """A script told to the model, which knows nothing of the ``seq`` at which time is noticed."""
+    """Runs scripts on the model, and adds the ``seq`` values that the model does not know."""
 
     model: object = field(init=False)
 
@@ -36,12 +36,12 @@ class Modelled(Script):
     def apply_row(self, row):
         self.pass_time(row)
         model = self.model
-        is_now = row.epoch == model.epoch
+        is_current = row.epoch == model.epoch
         if row.kind == kernel.REJECTED:
             model.totals["rejected"] += row.count
         elif row.kind == kernel.ADMITTED:
             is_next = row.probe == model.probes_admitted + 1
-            if not (is_now and is_next and self.is_half_open and model.has_place_for_a_probe()):
+            if not (is_current and is_next and self.is_half_open and model.may_admit_probe()):
                 return False
             model.ask(row.at)
         elif row.epoch > model.epoch:
@@ -57,7 +57,7 @@ class Modelled(Script):
             self.model.command(item.arguments[0], item.at)
         elif item.method == "configure":
             if item.arguments[0] == self.model.config:
-                # Equal settings are no change for the model; these differ in nothing that decides.
+                # The model ignores equal settings, so make them differ in one that decides nothing here.
                 self.model.config = attrs.evolve(self.model.config, closed_early="failed")
             self.model.configure(item.arguments[0], item.at)
         elif item.method == "set_mode":
@@ -66,7 +66,7 @@ class Modelled(Script):
             self.model.restart(item.at)
 
     def pass_time(self, item):
-        """Pass the time, and put in where in the log that was noticed."""
+        """Pass the time, and use the ``seq`` of this item in the edges and probes that time ended."""
         self.model.pass_time(item.at)
         calls = self.model.probe_window
         self.model.probe_window = [
@@ -103,7 +103,7 @@ class Modelled(Script):
             else None,
             "counters": list(model.totals.values()),
             "answer": self.answer(),
-            "edges": [told(edge) for edge in model.edges],
+            "edges": [edge_as_kernel_shows_it(edge) for edge in model.edges],
         }
 
     def answer(self):
@@ -114,7 +114,7 @@ class Modelled(Script):
             return kernel.ALLOWED
         if model.state == OPEN:
             return kernel.FORCED if model.forced else kernel.COOLING
-        return kernel.PROBE if model.has_place_for_a_probe() else kernel.EXHAUSTED
+        return kernel.PROBE if model.may_admit_probe() else kernel.EXHAUSTED
 
 
 def with_seq(edge, seq):
@@ -127,7 +127,7 @@ def held(data, calls):
 
 
 def entries(calls):
-    """The code of each call, or of those of one event once, with how many they are."""
+    """Return the code of each call; calls of one event are one entry with their count."""
     data = []
     for call in calls:
         code = call.seq << 2 | call.failed << 1 | call.slow
@@ -139,7 +139,7 @@ def entries(calls):
 
 
 def buckets(calls):
-    """The calls of each second, as its first and last ``seq`` and how many there are of which."""
+    """Return for each second its first and last ``seq``, and how many calls failed or were slow."""
     seconds = sorted({call.at // SECOND for call in calls})
     by_second = [[call for call in calls if call.at // SECOND == second] for second in seconds]
     return [
@@ -148,7 +148,7 @@ def buckets(calls):
     ]
 
 
-def told(edge):
+def edge_as_kernel_shows_it(edge):
     cause, trigger = edge.cause, COMMANDS.get(edge.trigger) or Trigger(edge.trigger)
     if cause.rule in {"consecutive_failures", "probe_successes"}:
         return edge.at, trigger, (cause.rule, cause.observed, cause.seqs)

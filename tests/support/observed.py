@@ -1,4 +1,4 @@
-"""Calls as a trace has them, settings to try on them, and what a live breaker makes of both."""
+"""Random calls and settings, and the history of a live breaker that gets these calls."""
 
 import random
 from array import array
@@ -24,7 +24,7 @@ OUTCOMES = {
 
 
 def calls_of(rows):
-    """Columns from (start, took, code), in the order in which a trace is driven."""
+    """Build columns from rows of (start, took, code), in the order of starts, then of ends."""
     rows = sorted(rows, key=lambda row: row[0] + row[1])
     rows = sorted(rows, key=lambda row: row[0])
     return Calls(
@@ -84,7 +84,7 @@ def configs(draw):
 
 
 def rows_with(codes, size=60):
-    """Calls close together, in bursts of like outcomes, on a grid coarse enough for ties."""
+    """Draw calls in bursts of equal outcomes, with many equal times."""
     call = st.tuples(
         st.sampled_from([0, 0, 1, 1, 2, 5, 20]), st.sampled_from([0, 0, 1, 2, 3, 8, 40])
     )
@@ -109,7 +109,7 @@ def horizon(calls):
 
 
 def driven(rows, config):
-    """The edges and refusals of a live breaker."""
+    """Drive a live breaker; return its history, its edges and the times of rejected calls."""
     log = MemoryLog(tick_seconds=None)
     drive(trace_of(rows), config, log)
     history = replay(log)
@@ -118,7 +118,7 @@ def driven(rows, config):
 
 
 def busy(seed):
-    """Calls of which many are under way at once, and settings whose windows hold more of them."""
+    """Draw calls that overlap a lot, and settings whose windows hold many of them."""
     chance = random.Random(seed)
     gap, length = chance.choice([1, 10, 100, 400]), chance.choice([0, 5, 100, 600, 3000])
     share = chance.choice([0.02, 0.1, 0.3])

@@ -35,7 +35,7 @@ def stream():
 
 @pytest.fixture
 def make_log(request):
-    """Return a function that creates logs, which act like those of separate processes and are closed at the end."""
+    """Return a function that joins a stream as another member; its logs are closed at the end."""
     logs = []
 
     def join(server, stream, **options):

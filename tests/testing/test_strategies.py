@@ -35,7 +35,7 @@ def test_single_setting_can_be_overridden(config):
 
 @some
 @given(rst.clocks(), st.data())
-def test_skewed_clock_differs_only_in_its_wall_hand(clock, data):
+def test_skewed_clock_differs_only_in_its_wall_time(clock, data):
     skewed = data.draw(rst.skewed_clocks(clock))
     assert isinstance(clock, ManualClock)
     before = clock.monotonic_ns()

@@ -99,6 +99,12 @@ class BreakerLane:
     buckets: dict[int, list[int]] = Factory(dict)
     trips: int = 0
     latest: deque[Edge] = Factory(partial(deque, maxlen=11))
+    _stale: int = 0
+
+    def has_new_stale_outcome(self, state: BreakerState) -> bool:
+        """Whether a stale outcome was added to the state since the last call of this method."""
+        before, self._stale = self._stale, state.stale
+        return state.stale > before
 
     def add_edge(self, edge: Edge, width: int) -> None:
         """Add an edge of the breaker; ``width`` is that of a bucket, in nanoseconds."""
@@ -201,6 +207,7 @@ class ReportFigures:
             lane = BreakerLane(state.breaker, state.config, state.state, max(self.begins, since))
             self.lanes[state.breaker] = lane
         lane.config = state.config
+        lane.has_new_stale_outcome(state)  # a checkpoint may hold some that were counted before
         return lane
 
     def _add_reading(self, reading: LogOpened | ClockTicked) -> None:
@@ -216,6 +223,8 @@ class ReportFigures:
 
     def _count(self, event: _Counted, state: BreakerState, edges: Sequence[Edge]) -> None:
         lane = self.lanes[event.breaker]
+        if lane.has_new_stale_outcome(state):
+            return  # the breaker does not count it either
         number = (event.at - self.begins) // self.width
         bucket = lane.buckets.get(number)
         if bucket is None:

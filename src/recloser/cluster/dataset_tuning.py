@@ -59,7 +59,9 @@ def tune_many(
             outcome.
     """
     if not grid:
-        raise ConfigError("the grid holds no settings to try")
+        raise ConfigError(
+            "the grid holds no settings to try; a range is written from low to high, as 2..10"
+        )
     configs = [configured(base, {}), *(configured(base, settings) for settings in grid)]
     cuts, calls, unknown = _cuts(sources, runner, breaker)
     first = range(0, len(configs), _CONFIGS_PER_JOB)

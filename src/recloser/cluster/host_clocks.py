@@ -1,10 +1,10 @@
 """Correct the clock of a host: convert times of its log to common time.
 
-Elapsed time is measured by the monotonic hand, which is right; the wall hand gives the date. Between
-two readings of both hands the wall hand is assumed to drift evenly. If it jumped by more than a tenth
-of the time between the readings, it was set: it is right from then on, and the earlier readings of the
-session are moved by the same amount. So the order of events of one host never changes, and a jump
-makes no call longer.
+The monotonic clock, which is right, measures elapsed time; the wall clock gives the date. Between two
+readings of both clocks, the wall clock is assumed to drift evenly. If it jumped by more than a tenth of
+the time between the readings, somebody has set it: it is right from then on, and the earlier readings
+of the session are moved by the same amount. So the order of events of one host never changes, and a
+jump makes no call longer.
 """
 
 import bisect
@@ -24,12 +24,13 @@ class HostClock:
     """Converts times of one host's log to wall time.
 
     Args:
-        readings: The readings of both hands, in their order; at least one.
-        uncertainty_ns: The least error of the wall hand to assume, in nanoseconds.
+        readings: The readings of both clocks, in their order; at least one.
+        uncertainty_ns: The smallest error of the wall clock to assume, in nanoseconds.
 
     Attributes:
-        uncertainty_ns: The larger of that and the greatest skew between two readings of a session,
-            in nanoseconds. Skew is the difference between the times elapsed on the two hands.
+        uncertainty_ns: The assumed error of the wall clock in nanoseconds: the argument, or the
+            greatest skew between two readings of a session if that is larger. Skew is the
+            difference between the times elapsed on the two clocks.
     """
 
     def __init__(self, readings: Sequence[LogOpened | ClockTicked], uncertainty_ns: int) -> None:

@@ -108,7 +108,7 @@ def _differences(rows: Sequence[_Row]) -> Sequence[_Row]:
 
 
 def _only_width(rows: Sequence[_Row]) -> int:
-    """How many numbers each row has; 0 if rows differ in that, or are numbers themselves."""
+    """The length of every row; 0 if lengths differ, or if the rows are plain numbers."""
     if set(map(type, rows)) != {list}:
         return 0
     widths = set(map(len, cast("Sequence[list[int]]", rows)))

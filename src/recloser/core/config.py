@@ -371,7 +371,8 @@ def _from_mapping(cls: type[_Settings], settings: Mapping[str, object]) -> _Sett
     known = [field.name for field in attrs.fields(cls)]
     for name in settings:
         if name not in known:
-            raise ConfigError(f"there is no setting {name!r}; there are {', '.join(known)}")
+            where = "" if cls is CircuitBreakerConfig else f" of {cls.__name__}"
+            raise ConfigError(f"there is no setting {name!r}{where}; there are {', '.join(known)}")
     values = {
         name: None if value == "none" and name != "jitter" else value
         for name, value in settings.items()

@@ -1,7 +1,7 @@
 """The events of a log: immutable records of what has happened.
 
 ``seq`` numbers the events of a log from 1 without a hole. ``at`` is the time in nanoseconds since the
-log began, by the monotonic hand of the clock. ``kind`` is the event's name in the log. ``breaker`` is
+log began, by monotonic time. ``kind`` is the event's name in the log. ``breaker`` is
 the name of the breaker that the event is about; an event without it is about the whole log. All
 numbers are integers from 0, all durations are in nanoseconds.
 """
@@ -136,7 +136,7 @@ class LogOpened:
         session: How often the log has been opened, from 1; further segments of a session repeat it.
         wall: The wall time at ``at``.
         monotonic: The monotonic time at ``at``, in nanoseconds.
-        boot_id: Names the boot that the monotonic hand counts from; empty if unknown.
+        boot_id: Names the boot that the monotonic time counts from; empty if unknown.
         host: Name of the machine.
         pid: The writing process; 0 if several processes share the log.
         library: Version of recloser.
@@ -264,7 +264,7 @@ class ProbeAdmitted:
 
 @frozen
 class ClockTicked:
-    """Both hands of the clock were read together."""
+    """The monotonic time and the wall time were read together."""
 
     kind: ClassVar[Literal["clock_ticked"]] = "clock_ticked"
     seq: int

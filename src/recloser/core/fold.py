@@ -299,7 +299,7 @@ def _cause_of(state: BreakerState, rule: int, seq: int, cause_class: type[FiredR
 def _by_outcomes(
     cause_class: type[FiredRule], rule: Rule, observed: int, threshold: int, seqs: Sequence[int]
 ) -> FiredRule:
-    """The cause of a rule with single outcomes as evidence, or their span if they may be too many."""
+    """The cause of a rule with its outcomes as evidence: each one, or their span if they may be many."""
     if threshold > MAX_SEQS:
         span = (seqs[0], seqs[-1])
         return cause_class(rule, observed, threshold, calls=observed, span=span)

@@ -26,7 +26,7 @@ from recloser.core.state import BreakerState, restore
 from recloser.errors import DamagedLogError, FoldError
 
 FoldMark: TypeAlias = tuple[int, int, LogOpened | None, LogOpened | ClockTicked | None]
-"""Position of a fold: last ``seq``, last ``at``, last header, last reading of both clock hands."""
+"""Position of a fold: last ``seq``, last ``at``, last header, last clock reading."""
 
 _WITHOUT_EFFECT: Final = frozenset(("state_changed", "log_sealed", "log_gap", "call_observed"))
 
@@ -159,7 +159,7 @@ class LogFold:
 
     @property
     def ticked_at(self) -> int:
-        """When both hands of the clock were last read, in nanoseconds of the log."""
+        """When monotonic and wall time were last read together, in nanoseconds of the log."""
         return 0 if self._anchor is None else self._anchor.at
 
     @property
@@ -238,7 +238,7 @@ class LogFold:
         Args:
             seq: ``seq`` of the last of them.
             at: Its time, in nanoseconds of the log.
-            readings: The readings of both clock hands among them.
+            readings: The clock readings among them, each of monotonic and wall time.
         """
         self.seq, self.at = seq, at
         for reading in readings:
@@ -253,11 +253,11 @@ class LogFold:
         self.seq = event.seq
 
     def use_reading_of(self, header: LogOpened) -> None:
-        """Use the reading of both clock hands in the header of a further segment of the session."""
+        """Use the clock reading in the header of a further segment of the session."""
         self.opened = self._anchor = header
 
     def utc(self, at: int) -> datetime:
-        """The wall time of a time of the log, computed from the last reading of both clock hands."""
+        """The wall time of a time of the log, computed from the last clock reading."""
         assert self._anchor is not None
         return after(self._anchor.wall, at - self._anchor.at)
 

@@ -13,8 +13,10 @@ cpdef array order_of(const long long[::1] keys)
 cdef void _sort_run(const long long[::1] keys, long long[::1] order, Py_ssize_t low, Py_ssize_t high) noexcept
 @cython.locals(first="Py_ssize_t", count="Py_ssize_t", index="Py_ssize_t", right="Py_ssize_t", least="long long")
 cdef void _merge(const long long[::1] keys, long long[::1] order, long long[::1] spare, Py_ssize_t low, Py_ssize_t middle, Py_ssize_t high) noexcept
-@cython.locals(keys=array, items="long long[::1]", index="Py_ssize_t")
+@cython.locals(order=array, items="long long[::1]", first="Py_ssize_t", stop="Py_ssize_t")
 cpdef array order_of_ends(const long long[::1] starts, const long long[::1] ends)
+@cython.locals(instant=array, held="long long[::1]", count="Py_ssize_t", place="Py_ssize_t", position="Py_ssize_t", index="long long")
+cdef void _put_instant_calls_last(const long long[::1] starts, const long long[::1] ends, long long[::1] order, Py_ssize_t first, Py_ssize_t stop) except *
 @cython.locals(found=array, items="long long[::1]", position="Py_ssize_t")
 cpdef array inverse_order(const long long[::1] order)
 @cython.locals(found=array, items="long long[::1]", position="Py_ssize_t")

@@ -91,11 +91,37 @@ def _merge(  # noqa: PLR0917  # compiled, a call by position is a call of C
 
 def order_of_ends(starts: Sequence[int], ends: Sequence[int]) -> Numbers:
     """Start indexes of calls in the order of their ends; at one time, calls without duration last."""
-    keys = array("q", bytes(8 * len(ends)))
-    items = memoryview(keys)
-    for index in range(len(ends)):
-        items[index] = 2 * ends[index] + (starts[index] == ends[index])
-    return order_of(keys)
+    order = order_of(ends)
+    items = memoryview(order)
+    first = 0
+    while first < len(order):
+        stop = first + 1
+        while stop < len(order) and ends[items[stop]] == ends[items[first]]:
+            stop += 1
+        if stop - first > 1:
+            _put_instant_calls_last(starts, ends, items, first, stop)
+        first = stop
+    return order
+
+
+def _put_instant_calls_last(
+    starts: Sequence[int], ends: Sequence[int], order: memoryview, first: int, stop: int
+) -> None:
+    """Move the calls without duration to the end of a part of an order; else it stays as it is."""
+    instant = array("q", bytes(8 * (stop - first)))
+    held = memoryview(instant)
+    count = 0
+    place = first
+    for position in range(first, stop):
+        index = order[position]
+        if starts[index] == ends[index]:
+            held[count] = index
+            count += 1
+        else:
+            order[place] = index
+            place += 1
+    for position in range(count):
+        order[place + position] = held[position]
 
 
 def inverse_order(order: Sequence[int]) -> Numbers:

@@ -126,7 +126,10 @@ def dot() -> str:
 
 
 def _arrows() -> list[tuple[str, str, str]]:
-    """The arrows of a diagram: edges between the same states for the same reason share one."""
+    """The arrows of a diagram, as (source, destination, label).
+
+    Edges between the same states for the same reason share one arrow.
+    """
     triggers: dict[tuple[str, str, str], list[str]] = {}
     for edge in EDGES:
         for source in edge.sources:

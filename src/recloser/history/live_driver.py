@@ -139,9 +139,10 @@ def _opened(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]
 
 
 def by_start(calls: Iterator[CallObserved]) -> Iterator[CallObserved]:
-    """Sort calls by start; a log has them in the order of their ends.
+    """Sort calls, which a log has in the order of their ends, by their starts.
 
-    Memory use is bounded: many calls are sorted on disk, and yielded in their lean forms.
+    Memory use is bounded: more than 20,000 calls are sorted on disk, and yielded as lean events (see
+    ``log.codec.lean``).
     """
     first = list(islice(calls, _SORTED_IN_MEMORY))
     if len(first) < _SORTED_IN_MEMORY:

@@ -241,7 +241,7 @@ def _record(rows: Sequence[_Row], recording: Recording, origin: int) -> None:
 
 
 def _parts(rows: Sequence[_Row], recording: Recording) -> Iterator[Sequence[_Row]]:
-    """Split rows so that a seal follows each part.
+    """Split rows into parts, each with room before the next seal.
 
     A part must be recorded before the next one is asked for: recording changes ``recording.room``.
     """

@@ -31,7 +31,7 @@ class Url(Protocol):
 
 
 class Request(Protocol):
-    """A request, as far as a breaker uses it.
+    """The parts of a request that a breaker uses.
 
     Attributes:
         stream: The body.
@@ -49,7 +49,7 @@ class Request(Protocol):
 
 
 class Response(Protocol):
-    """An answer, as far as a breaker uses it."""
+    """The parts of an answer that a breaker uses."""
 
     @property
     def status_code(self) -> int:
@@ -115,7 +115,8 @@ class Library:
 def _is_of_http2(error: BaseException) -> bool:
     """Return whether an error is from HTTP/2.
 
-    There, an invalid answer of the server raises a local error too.
+    In HTTP/2, the library raises a ``LocalProtocolError`` also for an invalid answer of the server,
+    so the caller is not known to be at fault.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -126,7 +127,7 @@ def _is_of_http2(error: BaseException) -> bool:
 
 
 class WatchedStream:
-    """A body that reads the caller's and notes if that fails."""
+    """A body that reads the caller's body, and notes if reading fails."""
 
     def __init__(self, stream: Any, source: Source) -> None:
         self._stream = stream
@@ -141,7 +142,7 @@ class WatchedStream:
 
 
 class WatchedAsyncStream:
-    """An asynchronous body that reads the caller's and notes if that fails."""
+    """An asynchronous body that reads the caller's body, and notes if reading fails."""
 
     def __init__(self, stream: Any, source: Source) -> None:
         self._stream = stream

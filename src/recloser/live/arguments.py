@@ -38,10 +38,10 @@ def checked_name(name: object) -> str:
 
 
 def loggable_text(value: object) -> str | None:
-    """Return a text as a log can hold it: shortened by ``limits.label``, and valid UTF-8.
+    """Return a string in the form that a log can hold: cut to the limit, and valid UTF-8.
 
     Raises:
-        ConfigError: The value is not a text.
+        ConfigError: The value is not a string.
     """
     if value is None:
         return None
@@ -91,8 +91,8 @@ def checked_clock(clock: object) -> Clock | None:
     if clock is None:
         return None
     if not isinstance(clock, type):
-        hands = (getattr(clock, "monotonic_ns", None), getattr(clock, "now", None))
-        if all(map(callable, hands)):
+        readings = (getattr(clock, "monotonic_ns", None), getattr(clock, "now", None))
+        if all(map(callable, readings)):
             return cast("Clock", clock)
     raise ConfigError(
         "clock must be an object with monotonic_ns() and now(), such as a ManualClock(), "

@@ -1,4 +1,4 @@
-"""Counters of like calls that the log records as one event."""
+"""Counters of calls with the same outcome, which the log records as one event."""
 
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -15,7 +15,7 @@ UNUSED: Final = count()
 
 
 class CallCounter(_Count):
-    """Counts like calls of one breaker until the log records them as one event.
+    """Counts calls of one breaker with the same outcome, until the log records them as one event.
 
     A caller counts its call by taking the counter's next number: ``next(counter)``. This is one step
     that no other thread can split; in builds without a global interpreter lock, from Python 3.14.
@@ -42,7 +42,7 @@ class CallCounter(_Count):
         self._reads = self.written = self.added = self.at_fork = self.first_took_ns = 0
 
     def begin_period(self, ends_ns: int) -> None:
-        """Count until another time.
+        """Begin a new counting period, which ends at the given time.
 
         Args:
             ends_ns: The new monotonic end time in nanoseconds.
@@ -82,7 +82,7 @@ class RejectionCounter(CallCounter):
         self.recorded_singly = 0
 
     def begin_period(self, ends_ns: int) -> None:
-        """Count until another time, and let single rejections be recorded again.
+        """Begin a new counting period, in which single rejections may be recorded again.
 
         Args:
             ends_ns: The new monotonic end time in nanoseconds.

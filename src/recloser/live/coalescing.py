@@ -38,7 +38,7 @@ def second_end(at: int) -> int:
 
 
 class Recorder(Protocol):
-    """The sequencer, as coalescing sees it: it folds and records what was counted.
+    """The part of the sequencer that coalescing uses: it folds and records the counted calls.
 
     Attributes:
         fold: The state of every breaker.
@@ -241,7 +241,7 @@ class Coalescing:
                 self._schedule(fast_path, next_end_ns)
 
     def record_all(self, at: int) -> None:
-        """Record all that was counted of all breakers.
+        """Record all counted calls of all breakers.
 
         Args:
             at: The time now, in nanoseconds of the log.
@@ -251,7 +251,7 @@ class Coalescing:
                 self._record(fast_path, fast_path.counters(), at)
 
     def record_of(self, breaker: str, at: int) -> None:
-        """Record all that was counted of a breaker, as something else is about to happen to it.
+        """Record all counted calls of a breaker, before another event of the breaker is recorded.
 
         Args:
             breaker: The breaker's name.
@@ -294,11 +294,11 @@ class Coalescing:
             fast_path.disable()
 
     def note_fork(self) -> None:
-        """In a forked child: note what was counted before the fork, which the parent records."""
+        """In a forked child: note which calls were counted before the fork; the parent records them."""
         for fast_path in tuple(self._fast_paths.values()):
             fast_path.note_fork()
 
     def drop_parent_counts(self) -> None:
-        """In a forked child: leave what was counted before the fork to the parent to record."""
+        """In a forked child: drop the calls counted before the fork; the parent records them."""
         for fast_path in tuple(self._fast_paths.values()):
             fast_path.drop_parent_counts()

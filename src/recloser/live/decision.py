@@ -112,8 +112,8 @@ _UNEXPLAINED: Final = BreakerDecision(
 class CircuitOpenError(RecloserError):
     """A call was rejected; ``decision`` has the reason, and when a call may be made again.
 
-    The arguments are the name of the breaker and the decision. A test may leave out either: without a
-    decision, the breaker counts as open for an unknown time.
+    The arguments are the name of the breaker and the decision. Tests that raise the error themselves
+    may leave out either; without a decision, the breaker counts as open for an unknown time.
     """
 
     # There is no ``__init__``: a flood of rejections makes a million of these errors per second, and a

@@ -21,7 +21,7 @@ from recloser.live.nesting import hold, release
 
 
 class Reporter(Protocol):
-    """A breaker, as a deferred result sees it: the end of the result is reported to it."""
+    """The part of a breaker that deferred results use to report how they ended."""
 
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Return a function with every call protected."""
@@ -29,7 +29,7 @@ class Reporter(Protocol):
     def classify_and_report(
         self, permit: Permit, error: BaseException | None = None, result: object = None
     ) -> None:
-        """Report a call by what it raised or returned."""
+        """Report a call as succeeded, failed or ignored, by what it raised or returned."""
 
     def report_early_close(self, permit: Permit, error: GeneratorExit) -> None:
         """Report a stream that was closed after at least one item."""
@@ -37,14 +37,14 @@ class Reporter(Protocol):
     def after_ignored(
         self, permit: Permit | None = None, error: BaseException | str | None = None
     ) -> None:
-        """Report a call whose end says nothing about the dependency."""
+        """Report a call whose outcome shows neither success nor failure of the dependency."""
 
 
 Follow: TypeAlias = Callable[[Reporter, Permit, Any], Any]
 
 _MAX_PLAIN: Final = 256
 _plain: Final[dict[int, type]] = {}
-"""By id, types of results that are known to end with the call."""
+"""Types of results that are known to end with the call, by their ``id``."""
 
 _is_subclass: Final = type.__subclasscheck__
 _name_of: Final = type.__dict__["__name__"].__get__
@@ -52,7 +52,7 @@ _module_of: Final = type.__dict__["__module__"].__get__
 
 
 def follow_of(kind: type) -> Follow | None:
-    """Return the function that follows results of a type to their end; None if they have ended.
+    """Return the function that reports results of a type when they end; None if they end at once.
 
     Args:
         kind: The type of a result.
@@ -98,10 +98,10 @@ def _is_future(kind: type) -> bool:
 
 
 class _UnbegunProbe:
-    """Reports the probe of a result that was never begun, as soon as nobody can begin it.
+    """Gives back a probe whose coroutine or generator is discarded before it starts.
 
-    It is referred to by the frame of the function that follows the result, so it is deleted together
-    with that.
+    The frame of the function that follows the result holds the only reference to this object, so
+    both are deleted together, and ``__del__`` reports the call as ignored.
     """
 
     __slots__ = ("_permit", "_reporter")
@@ -116,7 +116,7 @@ class _UnbegunProbe:
 
 
 def _unbegun_probe(reporter: Reporter, permit: Permit) -> _UnbegunProbe | None:
-    """Return what reports a result that was never begun; None if the call is not a probe."""
+    """Return an object that gives back the probe if its result never starts; None if no probe."""
     return _UnbegunProbe(reporter, permit) if permit.probe else None
 
 

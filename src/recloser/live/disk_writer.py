@@ -36,27 +36,27 @@ class WrittenFolder(Protocol):
     is_in_child: bool
 
     def wake_writer(self) -> None:
-        """Have the log's thread look at what waits or is counted; called under the lock."""
+        """Have the log's thread look at waiting events and counted calls; called under the lock."""
 
     def wake_thread(self) -> None:
-        """Have the log's thread go round once more."""
+        """Have the log's thread do another round."""
 
 
 class DiskWriter:
     """Writes buffered events; all methods are called by a thread that holds the disk's lock.
 
-    A *commit* has three steps, and whatever is raised in between, from outside too, the next commit
-    goes on from there:
+    A *commit* has three steps. If any exception is raised between them, the next commit goes on from
+    there:
 
-    1. Under the sequencer's lock, events are moved from the buffer *in hand*, together with the log's
-       own events that are due: a seal, the header of a new segment, a gap.
-    2. Without that lock, what is in hand is encoded and handed to the operating system.
-    3. Under the sequencer's lock, it is noted that nothing is in hand any more.
+    1. Under the sequencer's lock, the buffered events become the *batch in hand*, together with the
+       log's own events that are due: a seal, the header of a new segment, a gap.
+    2. Without that lock, the batch in hand is encoded and written to the operating system.
+    3. Under the sequencer's lock, it is noted that the batch is written.
 
     A signal handler may fork in the middle of a write, and its child may call the breaker there: the
-    log of the child is then begun already when the child returns here. What was in hand is the
-    parent's to write. So each step compares the count of forks, and the child stops and writes its
-    own events at the next commit.
+    log of the child is then begun already when the child returns here, and the parent writes the
+    batch that was in hand. So each step compares the count of forks; in the child the commit stops,
+    and the next one writes the child's own events.
 
     Args:
         log: The log.
@@ -117,7 +117,7 @@ class DiskWriter:
         )
 
     def after_fork(self) -> None:
-        """In a forked child: note that nothing of the child is written yet."""
+        """In a forked child: note that no event of the child is written yet."""
         self.safe_seq = self.lost_seq = 0
         self._notes_disturbance = False
 
@@ -154,10 +154,10 @@ class DiskWriter:
         self._log.is_in_child = False
 
     def close_buffer(self, sequencer: Sequencer) -> None:
-        """Seal what waits, and close the buffer in the same step; called under the sequencer's lock.
+        """Seal the waiting events and close the buffer in one step; called under the sequencer's lock.
 
-        Events that come later are refused, and folded all the same. So the seal must come before
-        them.
+        The closed buffer refuses later events, which are folded all the same. So the seal must come
+        before them.
 
         Args:
             sequencer: The sequencer of the log.
@@ -180,11 +180,11 @@ class DiskWriter:
         sequencer.is_whole = True
 
     def commit(self, sequencer: Sequencer, *, seal: bool, keep_counting: bool = False) -> None:
-        """Write what waits.
+        """Write the waiting events.
 
         Args:
             sequencer: The sequencer of the log.
-            seal: Whether a seal is written after it.
+            seal: Whether a seal is written after them.
             keep_counting: Whether counted calls may wait until their second is over.
         """
         forked = forks.passed
@@ -218,7 +218,7 @@ class DiskWriter:
         self.pacing.note_written()
 
     def _resume(self, sequencer: Sequencer, forked: int) -> bool:
-        """Complete what an earlier commit was interrupted in; return whether that is done."""
+        """Complete an earlier commit that was interrupted; return whether that is done."""
         if self._failing is not None:
             self.fail(sequencer, self._failing)
             if self._failing is not None:
@@ -229,10 +229,10 @@ class DiskWriter:
         return not self._buffer.in_hand or self._write_in_hand(sequencer, forked)
 
     def _roll_back(self, sequencer: Sequencer) -> bool:
-        """Return to what the operating system has, after an exception in the middle of a write.
+        """Keep in hand only the events that an interrupted write left unwritten.
 
         Returns:
-            Whether that is noted.
+            Whether this is noted; False if the sequencer's lock is held for too long.
         """
         self.appender.roll_back(is_failed=False)
         written, buffer = self.appender.written_seq, self._buffer
@@ -242,10 +242,10 @@ class DiskWriter:
 
         return _has_held(sequencer, keep_unwritten)
 
-    # Step 1: from the buffer in hand.
+    # Step 1: from the buffer to the batch in hand.
 
     def _take_in_hand(self, sequencer: Sequencer, *, seal: bool, keep_counting: bool) -> None:
-        """Take in hand what is to be written next, in its order; called under the lock."""
+        """Make the batch in hand: the events to write next, in order; called under the lock."""
         self._fold_pending(sequencer, keep_counting=keep_counting)
         buffer, fold, folder = self._buffer, sequencer.fold, self.folder
         batch, lost = list(buffer.chunks), buffer.lost
@@ -313,7 +313,7 @@ class DiskWriter:
             self._log.wake_writer()
 
     def _gap_events(self, sequencer: Sequencer, why: str, lost: int) -> Iterator[Event]:
-        """Yield a gap and the state after it, from which the log can be folded again."""
+        """Yield a log gap, and checkpoints from which folding can start after it."""
         fold = sequencer.fold
         if not self.appender.has_segment:
             # The new segment begins with the number of the first lost event, so that no numbers are
@@ -325,10 +325,10 @@ class DiskWriter:
         for name in fold.breakers:
             yield from checkpoints_of(fold, name)
 
-    # Step 2: from the hand to the operating system.
+    # Step 2: from the batch in hand to the operating system.
 
     def _write_in_hand(self, sequencer: Sequencer, forked: int) -> bool:
-        """Write what is in hand; return whether that is done and noted."""
+        """Write the batch in hand; return whether that is done and noted."""
         buffer = self._buffer
         batch, is_sync_due = buffer.in_hand, self._in_hand_asks > buffer.synced_asks
         if not batch and (not is_sync_due or self.appender.is_safe):
@@ -338,7 +338,7 @@ class DiskWriter:
         return self._note_written(sequencer, forked)
 
     def _put_all(self, batch: Sequence[Chunk], forked: int, *, is_sync_due: bool) -> bool:
-        """Hand a batch to the operating system; False in a child that was forked meanwhile."""
+        """Write a batch to the operating system; False in a child that was forked meanwhile."""
         self._put = 0
         if forked == forks.passed:
             self.check_folder()
@@ -356,11 +356,11 @@ class DiskWriter:
         return True
 
     def check_folder(self) -> None:
-        """Go on if something was done to the folder.
+        """Check that the log's folder is as this writer left it; report a change that does no harm.
 
         Raises:
-            DisturbedError: What waits can't be written where it was to be written.
-            OSError: The folder can't be looked at, or can't be made again.
+            DisturbedError: The waiting events can't be written to the segment meant for them.
+            OSError: The folder can't be read or created again.
         """
         what = self.folder.check(self.appender)
         if what is not None:
@@ -369,7 +369,7 @@ class DiskWriter:
             self._log.wake_thread()
 
     def check_idle_folder(self, sequencer: Sequencer) -> None:
-        """Look at the folder while nothing waits to be written.
+        """Check the log's folder while no event waits to be written.
 
         Args:
             sequencer: The sequencer of the log.
@@ -385,7 +385,7 @@ class DiskWriter:
     # Step 3: noting what was written.
 
     def _note_written(self, sequencer: Sequencer, forked: int) -> bool:
-        """Note that what was in hand is written, with the gaps in it; return whether that is noted."""
+        """Note that the batch in hand is written, with its gaps; return whether that is noted."""
         buffer = self._buffer
         gaps = [
             chunk[0]

@@ -277,7 +277,7 @@ class EventLog(Log):
                 self.write(each if isinstance(each, Outcomes) else [each], None)
 
     def wake_writer(self) -> None:
-        """Have the thread look at what waits or is counted; called under the lock."""
+        """Wake the thread for waiting events and counted calls; called under the lock."""
         if self._sequencer is not None:
             self._sequencer.call_buffer.limit = self._writer.pacing.call_buffer_limit(
                 self.buffer_limit, self._writer.appender
@@ -286,7 +286,7 @@ class EventLog(Log):
         self._thread.wake.ring()
 
     def wake_thread(self) -> None:
-        """Have the thread go round once more."""
+        """Have the thread do another round."""
         self._thread.wake.ring()
 
     def ensure_safe(self, seq: int) -> None:
@@ -340,7 +340,7 @@ class EventLog(Log):
         return self._buffer.is_closed
 
     def flush(self) -> None:
-        """Hand everything that was appended to the operating system."""
+        """Write everything that was appended to the operating system."""
         if not self._buffer.is_closed:
             self._with_disk(partial(self._commit, seal=False))
 
@@ -391,7 +391,7 @@ class EventLog(Log):
                 break  # or else a later attempt may record what was lost, and the state after it
 
     def _close_buffer(self, sequencer: Sequencer) -> None:
-        """Record nothing more: later events are folded all the same; called under the lock."""
+        """Record no further events, which are still folded; called under the lock."""
         if self._buffer.is_closed:
             return
         sequencer.coalescing.record_all(sequencer.drain())
@@ -424,7 +424,7 @@ class EventLog(Log):
         return self._sequencer is not None and self._sequencer.is_mine
 
     def _with_disk(self, work: Callable[[], None]) -> None:
-        """Do something while no other thread writes; nothing, if this thread is inside already."""
+        """Run ``work`` while no other thread writes; do nothing in a nested entry of this thread."""
         if self._is_inside() or self._disk_lock.is_blocked:
             return
         try:
@@ -473,7 +473,7 @@ class EventLog(Log):
             self._commit(seal=True)
 
     def _commit(self, *, seal: bool, keep_counting: bool = False) -> None:
-        """Write what waits; called by the thread that holds the disk's lock."""
+        """Write the waiting events; called by the thread that holds the disk's lock."""
         if self._sequencer is not None and not self._is_ended:
             self._writer.commit(self._sequencer, seal=seal, keep_counting=keep_counting)
 

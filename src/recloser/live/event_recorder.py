@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from recloser.clock import Clock, hand_of
+from recloser.clock import Clock, monotonic_reader
 from recloser.core.events import ClockTicked, Edge, Event, is_about_a_breaker
 from recloser.core.limits import MAX_AT, MAX_WHOLE
 from recloser.live.call_buffer import CallBuffer
@@ -88,10 +88,12 @@ class EventRecorder(ABC):
         self._clock = clock
         self._tick_ns = tick_ns
         self._has_fast_paths = True
-        self._session = Session(clock, hand_of(clock), self.fold, tail, host, detail=detail)
+        self._session = Session(
+            clock, monotonic_reader(clock), self.fold, tail, host, detail=detail
+        )
         opened_ns = self._session.opened_ns
         self.origin = opened_ns - resumed_at(self.fold, clock, opened_ns)
-        self._monotonic_ns = hand_of(clock, min(self.origin + MAX_AT, MAX_WHOLE))
+        self._monotonic_ns = monotonic_reader(clock, min(self.origin + MAX_AT, MAX_WHOLE))
 
     @abstractmethod
     def fold_buffered(self) -> None:

@@ -80,7 +80,9 @@ def _or_if_it_listens(wish: bool | None, listener: Listener) -> bool:
 
 @define(eq=False)
 class Subscription:
-    """A listener and what it receives, which was read once, as reading it may run a user's code.
+    """A listener and the kinds of events that it receives.
+
+    The listener's attributes are read only once, since reading them may run a user's code.
 
     Attributes:
         listener: The listener.

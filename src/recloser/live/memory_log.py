@@ -47,7 +47,7 @@ class MemoryLog(Log):
         return LogFold(), Tail()
 
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
-        """Append events that are not appended yet; called under the lock."""
+        """Append events, unless they are appended already; called under the lock."""
         del seal
         made, seq = list(events), events[-1].seq
         if seq <= self._written_seq:
@@ -102,7 +102,7 @@ class PassingLog(MemoryLog):
         return None
 
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
-        """Append events and their seal, if they are not appended yet; called under the lock."""
+        """Append events and their seal, unless they are appended already; called under the lock."""
         made: list[Event] = list(events) if seal is None else [*events, seal]
         seq = made[-1].seq
         if seq <= self._written_seq:

@@ -79,7 +79,7 @@ class Notifier:
         self._inline_width = 1  # the most inline listeners of any breaker
 
     def _begin(self) -> None:
-        """Make the queues; only when somebody listens, as there may be thousands of logs."""
+        """Make the queues at the first listener, as thousands of logs may have none."""
         self.inbox = deque()
         self._inline_queue = ListenerQueue()
         self._thread_queue = ListenerQueue()
@@ -166,7 +166,7 @@ class Notifier:
             self._wake_thread()
 
     def _sort(self, limit: int) -> bool:
-        """Move events from the inbox into the queues; return False if a thread is at that already."""
+        """Move events from the inbox into the queues; False if another thread is already doing so."""
         claims = self._sorting
         claim = (threading.get_ident(),)
         try:
@@ -287,7 +287,7 @@ class Notifier:
         return True
 
     def _run(self, _runner: _Runner, claim: "weakref.ref[_Runner]") -> None:
-        """Deliver until there is nothing to deliver for a while."""
+        """Deliver events until none has come for a while; runs in the delivering thread."""
         runners = self._runners
         try:
             runners.setdefault(HELD, claim)
@@ -307,7 +307,7 @@ class Notifier:
             self.notify()
 
     def _serve(self) -> bool:
-        """Deliver what there is, and wait for more; return True if nothing came for a while."""
+        """Deliver the waiting events and wait for more; return True if none has come for a while."""
         if self._is_left:  # or else the inbox and inline listeners are a caller's part
             self._is_left = False
             has_sorted = self._sort(_SORTED_AT_ONCE)

@@ -1,4 +1,4 @@
-"""The events that a log writes of its own: headers, gaps, checkpoints and seals."""
+"""The events that a log adds to those of its callers: headers, gaps, checkpoints and seals."""
 
 from collections.abc import Iterable, Iterator
 

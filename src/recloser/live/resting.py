@@ -1,9 +1,9 @@
 """Breakers without a log, which need no sequencer while they only count successes.
 
-Most breakers never see a failure. One that has no log needs neither a lock nor an order of its events
-until something other than a success happens to it, or until somebody listens to it. Until then it
-*rests*: it consists of its state, the token on which its calls are admitted, and the count of calls
-on that token.
+Most breakers never see a failure. A breaker without a log needs neither a lock nor an order of its
+events before the first call that does not succeed, the first command or the first listener. Until
+then it *rests*: it consists of its state, the token on which its calls are admitted, and the count of
+calls on that token.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from recloser.live.sequencer import Sequencer
 
 
 class RestingGroup:
-    """What all resting breakers that are timed by one clock share.
+    """The objects that are shared by all resting breakers of one clock.
 
     Args:
         clock: The clock.
@@ -46,7 +46,7 @@ class RestingGroup:
         mark: The position of each breaker's log while it rests.
 
     Raises:
-        ConfigError: The clock shows what no clock can show.
+        ConfigError: The clock returned an invalid time.
     """
 
     __slots__ = ("_call_buffer", "clock", "log", "mark", "monotonic_ns", "origin")
@@ -64,7 +64,7 @@ class RestingGroup:
 
     @property
     def is_begun(self) -> bool:
-        """Whether its log has a header; it has none if it was made in the middle of a fork."""
+        """Whether the group's log has a header; it has none if it was made in the middle of a fork."""
         opened = self.mark[2]
         return opened is not None
 
@@ -115,7 +115,7 @@ class AwakeSequencer(Sequencer):
     def _take_over(self, fast_path: FastPath) -> Iterator[Event]:
         """Direct the calls of a fast path to this sequencer, which records the calls counted so far.
 
-        It is called as the maker of an opening event is, and makes none.
+        The sequencer calls it in place of a function that makes an opening event; it makes no event.
         """
         if fast_path.call_buffer is not self.call_buffer:
             token = fast_path.admit_token
@@ -156,15 +156,15 @@ _groups: Final[dict[bool, RestingGroup]] = {}
 
 
 def group_of(clock: Clock | None) -> RestingGroup | None:
-    """Return the group of a clock's resting breakers.
+    """Return the group of the resting breakers that a clock times, made if there is none.
 
-    In the middle of a fork no group can be made, and None is returned if there is none.
+    None if there is no group and the process is just being forked, when no group can be made.
 
     Args:
-        clock: The clock; None for the system's.
+        clock: The clock; None for the system's clock.
 
     Raises:
-        ConfigError: The clock shows what no clock can show.
+        ConfigError: The clock returned an invalid time.
     """
     given = SYSTEM_CLOCK if clock is None else clock
     is_system = type(given) is SystemClock
@@ -212,6 +212,6 @@ def _mark_of(fold: LogFold, at: int) -> FoldMark:
 
 
 def _no_time(at: int) -> datetime:
-    """Return any time, as the snapshot of a closed breaker shows none."""
+    """Return an arbitrary time, because the snapshot of a closed breaker shows no time."""
     del at
     return datetime.min.replace(tzinfo=UTC)

@@ -155,14 +155,14 @@ class Sequencer(EventRecorder):
                 self.after_unlock()
 
     def after_unlock(self) -> None:
-        """Do what must not be done under the lock; called by each thread after its entry."""
+        """Write, carry out requests and notify listeners; each thread calls this after releasing the lock."""
         self._log.ensure_safe(self.fold.seq)
         while len(self._requests.waiting) > 0 and self.hold(_is_inside, _is_outside):
             self._log.ensure_safe(self.fold.seq)
         self.notifier.notify()
 
     def defer(self, request: Request) -> None:
-        """Queue a request for the entry that this thread is in the middle of; needs no lock.
+        """Queue a request until the outer entry of this thread ends; needs no lock.
 
         Args:
             request: The report or command.
@@ -179,7 +179,7 @@ class Sequencer(EventRecorder):
         )
 
     def reading(self, look: Callable[[LogFold, int], R], breaker: str | None = None) -> R:
-        """Look at the fold at the present time; only what happened before is recorded.
+        """Look at the fold at the present time, after recording earlier calls.
 
         In the middle of a change, this thread looks at the last whole states of the breakers.
 
@@ -290,12 +290,12 @@ class Sequencer(EventRecorder):
     # Forks.
 
     def after_fork(self) -> None:
-        """In a forked child: note which calls the parent will record; called before the child runs.
+        """In a forked child: note which calls the parent records; called before the child runs.
 
-        A signal handler may have forked in the middle of a change of this thread. The change then
-        goes on in the child with the parent's buffer and counters, so nothing is removed from them
-        here, but before the child's next change (``CallFolding.leave_to_parent``). No call of the
-        child may get into them until then, so every call takes the lock.
+        A signal handler may have forked while this thread was in the middle of a change. The change
+        then continues in the child, and still needs the parent's buffered and counted calls. So they
+        are removed later, before the child's next change (``CallFolding.leave_to_parent``). Until
+        then no call of the child may be added to them, so every call takes the lock.
         """
         self._requests.keep_for_children()
         self.coalescing.note_fork()
@@ -307,7 +307,7 @@ class Sequencer(EventRecorder):
         self.call_buffer.limit = 0
 
     def _note_new_locks(self, holds_lock: bool) -> None:
-        """In a forked child: note that the parent's threads are gone, with what they were at."""
+        """In a forked child: note that the parent's threads, and their unfinished changes, are gone."""
         if not holds_lock:
             self.is_whole = False
         self.notifier.after_fork()
@@ -331,7 +331,7 @@ class Sequencer(EventRecorder):
         return self.fold.expect(state)
 
     def await_effect(self) -> None:
-        """Wait until a command has its effect; within one process it has it when it is recorded."""
+        """Wait until a command has taken effect; within one process it has once it is recorded."""
 
     def claim_probe(self, state: BreakerState, at: int) -> ProbeClaim | None:
         """Return a claim to a probe if other processes decide on it; None if they do not.
@@ -371,7 +371,7 @@ def _is_outside() -> bool:
 
 
 def _do_nothing() -> None:
-    """Stand for a change in a nested entry: the outer entry does what there is to do."""
+    """Do nothing in a nested entry, because the outer entry makes the change."""
 
 
 def _do_nothing_at(at: int) -> None:

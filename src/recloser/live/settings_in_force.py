@@ -141,7 +141,7 @@ class Unshared(SettingsInForce):
     def note(
         self, fast_path: FastPath, decision: SettingsDecision, made_at: tuple[str, int]
     ) -> None:
-        """Do nothing."""
+        """Remember nothing, as no other breaker can share these settings."""
 
 
 UNSHARED: Final = Unshared()

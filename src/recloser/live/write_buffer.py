@@ -51,7 +51,7 @@ class WriteBuffer:
         self.clear()
 
     def clear(self) -> None:
-        """Drop everything that waits, which in a forked child is the parent's to write."""
+        """Drop all waiting events; in a forked child, the parent writes them."""
         self.chunks: list[Chunk] = []
         self.waiting = self.in_hand_events = self.unsealed = self.lost = 0
         self.in_hand: list[Chunk] = []

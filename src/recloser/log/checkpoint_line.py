@@ -1,4 +1,4 @@
-"""A checkpoint as its line, which is decoded only when it is not the expected one."""
+"""A line of a log that holds a checkpoint, decoded only if it differs from the expected line."""
 
 from typing import ClassVar, Literal
 

@@ -334,7 +334,8 @@ def check_header(line: bytes, where: str) -> None:
         header = None
     if header is None or header.event != "log_opened":
         raise NotALogError(
-            f"{where}: this is not a recloser log: it does not begin with a log_opened event"
+            f"{where}: this is not a recloser log: it does not begin with a log_opened event; recloser "
+            "import makes a log of other traces"
         )
     if header.format > FORMAT_VERSION:
         raise FutureVersionError(

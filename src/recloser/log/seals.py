@@ -30,7 +30,7 @@ _match: Final = re.compile(
 
 
 def is_seal(line: bytes) -> bool:
-    """Whether the line begins as a seal does."""
+    """Whether a line is a seal, judging by its first bytes."""
     return line.startswith(_SEAL_START)
 
 

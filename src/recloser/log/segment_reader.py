@@ -148,8 +148,8 @@ def _was_removed_for_age(segment: Path) -> bool:
 
 
 def refuse(error: DamagedLogError) -> None:
-    """Raise the damage that was found: the default of ``on_damage``."""
-    raise error
+    """Raise the damage that was found, with the remedy: the default of ``on_damage``."""
+    raise DamagedLogError(f"{error}; recloser repair keeps the intact parts of a log") from error
 
 
 class SegmentReader:
@@ -340,10 +340,10 @@ class SegmentReader:
         yield from self._batch(sealed)
 
     def _add_singly(self, lines: memoryview, offset: int) -> "_PendingLines":
-        """Add lines one by one to a block that may get too long.
+        """Add lines one by one to a block that may exceed the number of events per seal.
 
         Returns:
-            An empty collection of lines that begins where the block begins then.
+            An empty ``_PendingLines`` at the byte where the current block begins.
         """
         for line in io.BytesIO(lines):
             if self._block.count >= SEAL_EVERY and not line.startswith(_WITNESS_START):

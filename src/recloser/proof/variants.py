@@ -188,7 +188,7 @@ class ResumedVariant(Variant):
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """The states in the last resumed fold, by breaker."""
+        """The state of each breaker in the last resumed fold, by name."""
         return self._fold.breakers
 
 

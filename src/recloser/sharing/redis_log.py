@@ -69,7 +69,7 @@ class RedisLog(Log):
         url: The URL of the server: ``redis://user:password@host:6379/0``, ``rediss://`` for TLS,
             ``valkey://`` or ``unix://``. Only its host is ever printed or logged.
         stream: The name of the stream; its Redis key is ``recloser:{stream}``.
-        clock: Its monotonic hand times the calls. The time of the log is that of the server.
+        clock: Measures how long calls take, by its monotonic time. The time of the log is that of the server.
         host: Name of this process in reports of offline periods; by default the machine's name.
         timeout_seconds: Seconds without an answer after which the server counts as away.
         claim_seconds: Longest wait of a call for its probe, in seconds; the call is then rejected.

@@ -38,7 +38,7 @@ class RoundTrips:
         log: The log, for messages.
         connection: The connection to the server.
         keep_entries: The least number of entries that stay in the stream when it is trimmed.
-        now_ns: Reads the monotonic hand, in nanoseconds.
+        now_ns: Reads the monotonic time, in nanoseconds.
         wait: Waits for a number of seconds, or until the log is closed.
         wake: Makes the log's thread start another round trip at once.
 

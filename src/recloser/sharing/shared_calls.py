@@ -52,7 +52,7 @@ class SharedCalls(Sequencer):
 
     Args:
         log: The log of the stream.
-        clock: Its monotonic hand times the calls and estimates the stream's time.
+        clock: Measures calls and estimates the stream's time, both by its monotonic time.
         wake: Wakes the log's thread; with ``hurry=True`` it sends at once.
         host: Name of this process in reports of offline periods.
         on_other_config: What happens to settings that differ from those in the stream.
@@ -103,7 +103,7 @@ class SharedCalls(Sequencer):
             at: The present time in nanoseconds of the log.
         """
         took = at - started_at
-        # Since the jump no call can have taken longer than the monotonic hand shows. A longer or a
+        # Since the jump no call can have taken longer than the monotonic time shows. A longer or a
         # negative duration means that the call began before the jump.
         if not 0 <= took <= self._clock.monotonic_ns() - self._time_jumped_ns:
             took -= self._time_jump_ns

@@ -44,7 +44,7 @@ class StreamSequencer(SharedCalls):
 
     Args:
         log: The log of the stream.
-        clock: Its monotonic hand times the calls and estimates the stream's time.
+        clock: Measures calls and estimates the stream's time, both by its monotonic time.
         wake: Wakes the log's thread; with ``hurry=True`` it sends at once.
         host: Name of this process in reports of offline periods.
         on_other_config: What happens to settings that differ from those in the stream.

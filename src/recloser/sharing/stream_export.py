@@ -111,7 +111,7 @@ def _is_before_header(event: Event) -> bool:
 def _first_start(
     connection: StreamConnection, first_entry: Entry
 ) -> tuple[StreamFold, Sequence[Event]]:
-    """Return a fold from the first possible entry, and its first events."""
+    """Return a fold that begins at the first usable entry of a stream, and its first events."""
     for entry in chain([first_entry], _entries_after(connection, first_entry.id)):
         if isinstance(entry.body, Begin):
             stream_fold, folded = StreamFold.from_begin(entry)

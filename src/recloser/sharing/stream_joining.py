@@ -29,7 +29,7 @@ class StreamJoining:
         log: The log, for messages.
         connection: The connection to the server.
         round_trips: Sends and reads entries.
-        now_ns: Reads the monotonic hand, in nanoseconds.
+        now_ns: Reads the monotonic time, in nanoseconds.
         wait: Waits for a number of seconds; returns whether the log is being closed.
     """
 

@@ -15,7 +15,7 @@ class StreamWaits:
     The list of bells has no lock, because a signal handler may interrupt a thread anywhere in here
     and wait itself. ``+=`` on the list and the assignment of a new list are single steps of the
     interpreter. A bell that is added between another thread's copying and assigning could only be
-    lost if the interpreter switched threads there, which it does at calls and jumps backwards alone.
+    lost if the interpreter switched threads there, which it does only at calls and backward jumps.
     Even then, its thread would wait until its time limit and go on: late, but correct.
 
     Args:

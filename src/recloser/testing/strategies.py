@@ -115,7 +115,7 @@ def clocks() -> st.SearchStrategy[ManualClock]:
 
 
 def skewed_clocks(clock: ManualClock) -> st.SearchStrategy[SkewedClock]:
-    """Generate clocks with a wrong wall hand, moved by ``clock``."""
+    """Generate clocks with a wrong wall time, moved by ``clock``."""
     seconds = st.sampled_from([-86_400, -3600, -1, 0, 1, 3600, 86_400])
     return st.builds(
         SkewedClock,

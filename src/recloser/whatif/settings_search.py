@@ -182,7 +182,9 @@ def tune(
         ConfigError: The grid is empty or holds invalid settings, or no call has a known outcome.
     """
     if not grid:
-        raise ConfigError("the grid holds no settings to try")
+        raise ConfigError(
+            "the grid holds no settings to try; a range is written from low to high, as 2..10"
+        )
     configs = [configured(base, {}), *(configured(base, settings) for settings in grid)]
     parts = _split(traffic)
     sizes = tuple(sum(map(len, part)) for part in parts)

@@ -54,26 +54,26 @@ def test_lost_probe_does_not_keep_memory_for_later_probes(of):
 @given(st.lists(st.integers(0, 39), max_size=60), st.integers(0, 2))
 def test_probes_may_end_in_any_order(of, leaving, asks):
     state = half_open(of, max_probes=1000)
-    under_way = {}
+    in_flight = {}
 
     def ask():
         probe = state.probes_admitted + 1
-        under_way[probe] = 10 * probe
+        in_flight[probe] = 10 * probe
         assert of.step(state, of.ADMITTED, 1, 10 * probe, 0, 1, probe, 1) == of.NO_RULE
 
     for _ in range(20):
         ask()
     for probe in leaving:
         of.step(state, of.IGNORED, 1, 1000, 0, 1, probe, 1)
-        under_way.pop(probe, None)
+        in_flight.pop(probe, None)
         for _ in range(asks):
             ask()
-        assert state.probes is None or pairs(state.probes.to_list()) == under_way
-        first = min(under_way.values(), default=None)
+        assert state.probes is None or pairs(state.probes.to_list()) == in_flight
+        first = min(in_flight.values(), default=None)
         assert state.deadline == (of.NEVER if first is None else first + 60 * SECOND)
         assert of.may_probe(state)
     state.probes.copy().extend((5, 5))
-    assert pairs(state.probes.to_list()) == under_way
+    assert pairs(state.probes.to_list()) == in_flight
 
 
 @of_each_kernel
@@ -82,17 +82,17 @@ def test_probes_may_end_in_any_order(of, leaving, asks):
 @example([[3, 1, 0], [0], [4]])
 def test_each_ended_probe_makes_place_for_another(of, leaving):
     state = half_open(of, max_probes=5)
-    under_way = []
+    in_flight = []
     for places in [[], *leaving]:
         for place in places:
-            if under_way:
-                probe = under_way.pop(place % len(under_way))
+            if in_flight:
+                probe = in_flight.pop(place % len(in_flight))
                 of.step(state, of.IGNORED, 1, 0, 0, 1, probe, 1)
         while of.may_probe(state):
             probe = state.probes_admitted + 1
             assert of.step(state, of.ADMITTED, 1, 0, 0, 1, probe, 1) == of.NO_RULE
-            under_way.append(probe)
-        assert len(under_way) == 5
+            in_flight.append(probe)
+        assert len(in_flight) == 5
 
 
 def pairs(numbers):

@@ -91,7 +91,7 @@ def test_any_log_gives_the_same_result_by_columns(seed, configs, breakers, cuts)
     fold, edges = folded(log.events)
     assert edges == log.edges
     assert_same(by_columns(log.events, cuts), fold, edges)
-    # Witnesses part the rows; without them, the kernel runs over edges and ticks alike.
+    # Witnesses divide the rows; without them, the kernel continues across edges and ticks.
     unwitnessed = by_columns([e for e in log.events if e.kind != "state_changed"], cuts)
     assert edges_of(unwitnessed) == edges
     for each in unwitnessed:

@@ -42,8 +42,8 @@ def columns_read(log, monkeypatch):
 
 def test_negative_epoch_is_kept_as_it_is():
     table = table_of("b", [CallSucceeded(seq, seq, "b", 0, 0) for seq in (1, 2)])
-    place = table.column_names.index("epoch")
-    changed = table.set_column(place, table.field("epoch"), pa.array([255, -1], pa.int64()))
+    column_index = table.column_names.index("epoch")
+    changed = table.set_column(column_index, table.field("epoch"), pa.array([255, -1], pa.int64()))
     assert columns_in(changed, "b").epochs.tolist() == [255, -1]
 
 
@@ -82,9 +82,9 @@ def test_breaker_is_split_from_events_about_the_whole_log(tmp_path):
 def test_unreadable_event_is_an_error():
     configured = BreakerConfigured(1, 0, "b", CircuitBreakerConfig().to_mapping())
     table = table_of("b", [configured])
-    place = table.column_names.index("line")
+    column_index = table.column_names.index("line")
     for line in ("{", None):
-        changed = table.set_column(place, "line", pa.array([line], pa.string()))
+        changed = table.set_column(column_index, "line", pa.array([line], pa.string()))
         with pytest.raises(DamagedLogError, match="no event can be read here"):
             columns_in(changed, "b")
 
@@ -94,8 +94,8 @@ def test_unreadable_event_is_reported_with_its_row_group(tmp_path):
     table = pq.read_table(path)
     lines = table.column("line").to_pylist()
     broken = [line and line.replace('"config":', '"config"') for line in lines]
-    place = table.column_names.index("line")
-    changed = table.set_column(place, table.field("line"), pa.array(broken, pa.string()))
+    column_index = table.column_names.index("line")
+    changed = table.set_column(column_index, table.field("line"), pa.array(broken, pa.string()))
     pq.write_table(changed, path)
     with pytest.raises(DamagedLogError, match=r"log.parquet, row group 0: no event can be read"):
         list(columns_of(ParquetLog(path)))
@@ -104,8 +104,8 @@ def test_unreadable_event_is_reported_with_its_row_group(tmp_path):
 def test_more_kinds_of_events_than_a_log_can_have_are_an_error():
     events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 301)]
     table = table_of("b", events)
-    place = table.column_names.index("event")
-    changed = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
+    column_index = table.column_names.index("event")
+    changed = table.set_column(column_index, "event", pa.array([f"kind {n}" for n in range(300)]))
     with pytest.raises(
         DamagedLogError, match="it has events of 300 kinds, more than a log can have"
     ):

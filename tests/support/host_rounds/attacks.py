@@ -1,4 +1,4 @@
-"""Attacks on the load: signals, asynchronous exceptions, garbage, logging, forks and a bad disk."""
+"""Attacks on the load: signals, exceptions of other threads, garbage, logging, forks, a bad disk."""
 
 import ctypes
 import errno
@@ -50,8 +50,8 @@ class Attacks:
     """The attacks of a plan on one process.
 
     Args:
-        load: What is attacked.
-        fork: Forks in a handler; the child goes on where it was interrupted.
+        load: The load to attack.
+        fork: Forks the process; called in a signal handler, where the child goes on too.
     """
 
     def __init__(self, load: Load, fork: Callable[[], None]) -> None:
@@ -73,7 +73,7 @@ class Attacks:
 
     @property
     def is_close_announced(self) -> bool:
-        """Whether a warning has said that the log is closed."""
+        """Whether a logged warning said that the log is closed."""
         return self._announced.is_close
 
     def handle_signals(self) -> None:
@@ -84,7 +84,7 @@ class Attacks:
         signal.signal(signal.SIGINT, self._on_interrupt)
 
     def start(self) -> None:
-        """Begin, in the main thread of the first process."""
+        """Start all planned attacks, in the main thread of the first process."""
         self._close_at = time.monotonic() + self._chance.uniform(0.05, self._load.plan.seconds)
         self._is_on = True
         if DISK in self._chosen:
@@ -116,7 +116,7 @@ class Attacks:
         self._thread = None
 
     def stop(self) -> None:
-        """End all attacks, and wait until none is under way."""
+        """End all attacks, and wait until none is running."""
         self._is_on = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -128,16 +128,16 @@ class Attacks:
         gc.set_threshold(*self._threshold)
 
     def expose(self, thread: int) -> None:
-        """Have exceptions raised in a worker, which calls this itself."""
+        """Allow attacks to raise exceptions in the calling thread, which is a worker."""
         self._workers[thread] = self._load.hand
 
     def make_garbage(self) -> None:
-        """Leave an object in a cycle, whose end calls a breaker."""
+        """Create garbage: an object in a cycle, which calls a breaker when it is collected."""
         if COLLECTOR in self._chosen and self._chance.random() < 0.5:
             _Session(self._load, self._chance)
 
     def log_something(self) -> None:
-        """Log as the host does, beside what breakers log."""
+        """Log a record of the host service now and then."""
         if LOGGING in self._chosen and self._chance.random() < 0.05:
             _host_logger.warning("a request was served")
 
@@ -172,9 +172,9 @@ class Attacks:
             self._act()
 
     def _act(self) -> None:
-        """Call a breaker, and then leave the main thread as much time as that has taken.
+        """Call a breaker, and then do nothing for as long as the call took.
 
-        Where a call waits for the disk, signals would come faster than they are dealt with.
+        Otherwise, if a call waits for the disk, signals would arrive faster than they are handled.
         """
         began = time.monotonic()
         if began < self._rests_until:
@@ -216,7 +216,7 @@ class Attacks:
             time.sleep(chance.uniform(*_ASYNC_SECONDS))
             for thread, hand in list(self._workers.items()):
                 now = time.monotonic()
-                # One that came up where exceptions are ignored, as in __del__, is not waited for.
+                # An exception that was raised where it is ignored, as in __del__, is not waited for.
                 is_swallowed = now - sent.get(thread, now) > _SWALLOWED_SECONDS
                 if hand.exposed and (not hand.awaited or is_swallowed):
                     hand.awaited, hand.exposed = True, False
@@ -227,9 +227,9 @@ class Attacks:
                     hand.exposed = True
 
     def _add_handlers(self, *, has_locks: bool) -> None:
-        """Add the handlers of logs, without locks where an attack can strike in a logging call.
+        """Add logging handlers, without locks if an attack can raise or fork in a logging call.
 
-        The locks of ``logging`` do not survive that: they stay taken, or are released twice.
+        The locks of ``logging`` do not survive that: they stay held, or are released twice.
         """
         chance = random.Random(self._load.plan.seed + 5)
         handlers: list[logging.Handler] = [self._announced]
@@ -240,7 +240,7 @@ class Attacks:
             logging.getLogger().addHandler(handler)
         for logger in _LOGGERS:
             for level in _LEVELS:
-                logger.isEnabledFor(level)  # once that is known no lock is taken for it
+                logger.isEnabledFor(level)  # caches the answer, so that no lock is taken later
 
     def _spoil_disk(self) -> None:
         chance = random.Random(self._load.plan.seed + 6)
@@ -271,7 +271,7 @@ class _Session:
         self._self = self
 
     def __del__(self) -> None:
-        # What an attack raises here is lost, as Python has it.
+        # Python ignores exceptions in __del__, so what an attack raises here is lost.
         with suppress(SoftTimeLimit, Stopped, KeyboardInterrupt):
             load = getattr(self, "_load", None)  # an attack may have struck before it had one
             if load is not None and not load.is_over:
@@ -279,19 +279,19 @@ class _Session:
 
 
 class _NoLock:
-    """Replace the lock of a logging handler by nothing."""
+    """Replaces the lock of a logging handler by methods that do nothing."""
 
     def acquire(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def release(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def __enter__(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def __exit__(self, *_: object) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class _Handler(logging.Handler):
@@ -302,7 +302,7 @@ class _Handler(logging.Handler):
         super().__init__()
 
     def createLock(self) -> None:  # as logging calls it
-        """Make the lock, if there is to be one."""
+        """Create the lock, or a replacement that does nothing."""
         if self._has_lock:
             super().createLock()
         else:
@@ -310,25 +310,25 @@ class _Handler(logging.Handler):
 
 
 class _Shipping(_Handler):
-    """A handler that ships records to a service that a breaker protects."""
+    """A handler that sends records to a service that a breaker protects."""
 
     def __init__(self, load: Load, chance: random.Random, *, has_lock: bool) -> None:
         super().__init__(has_lock=has_lock)
         self._load, self._chance = load, chance
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Ship it."""
+        """Send the record, through a breaker."""
         record.getMessage()
         self._load.act(self._chance, self._chance.choice(("call", "permits")))
 
 
 class _Announced(_Handler):
-    """A handler that notes whether a record said that a log is closed."""
+    """A handler that notes whether a record says that a log is closed."""
 
     is_close = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note it."""
+        """Note whether the record says that a log is closed."""
         self.is_close |= "closed" in record.getMessage()
 
 
@@ -336,6 +336,6 @@ class _Slow(_Handler):
     """A handler whose disk is slow."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it, slowly."""
+        """Format the record, and sleep for 2 ms."""
         record.getMessage()
         time.sleep(0.002)

@@ -1,4 +1,4 @@
-"""Checks that a process makes of itself when its load is over, and its report."""
+"""Checks that a process performs on itself after its load, and its report."""
 
 import gc
 import json
@@ -44,8 +44,8 @@ def measure_answers(load: Load) -> tuple[float, str]:
     """Ask every breaker and the log in a thread of its own.
 
     Returns:
-        The longest that an answer took in seconds, and what is not answered within the limit; ""
-        if all is.
+        The longest time of an answer in seconds, and the question without an answer within the
+        limit, or "" if there is none.
     """
     slowest = 0.0
     asked = "nothing"
@@ -105,14 +105,14 @@ def recorded_here(load: Load) -> dict[str, dict[str, int]] | None:
 
 
 def totals_of(load: Load) -> dict[str, int]:
-    """How many outcomes each breaker has had, of whichever kind."""
+    """Return the number of outcomes that each breaker has counted, of all kinds."""
     return {
         name: sum(attrs.astuple(breaker.snapshot().totals)) for name, breaker in load.made().items()
     }
 
 
 def _own_totals(load: Load) -> dict[str, int] | None:
-    """How many of them came in this process; None where nobody knows."""
+    """Return the number of outcomes that each breaker has counted in this process, if known."""
     if load.first_totals is None:
         return None
     first = load.first_totals
@@ -120,7 +120,7 @@ def _own_totals(load: Load) -> dict[str, int] | None:
 
 
 def plain(snapshot: Snapshot) -> dict[str, Any]:
-    """A snapshot for JSON, without what depends on who reads it."""
+    """Convert a snapshot to JSON values, without fields that depend on the reader."""
     fields = attrs.asdict(snapshot)
     for name in ("retry_after", "degraded"):
         del fields[name]
@@ -129,9 +129,9 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _are_close(one: object, other: object) -> bool:
-    """Whether two moments are the same but for the clock reading that they are dated by.
+    """Return whether two times are equal except for the wall-clock reading they are based on.
 
-    Each tick and each segment reads the wall clock again, and may come between two looks at a
+    Each tick and each segment reads the wall clock again, possibly between two snapshots of a
     breaker. The readings differ by microseconds.
     """
     if not isinstance(one, str) or not isinstance(other, str):
@@ -149,10 +149,10 @@ def differences(
     """Describe how the states that a log folds to differ from the live ones.
 
     Args:
-        folded: What the log folds to.
-        live: What the process knew.
-        has_lost: Whether events are missing in the log; the last reading of the wall clock, by
-            which moments are dated, may be among them.
+        folded: The states that the log folds to.
+        live: The states that the process had.
+        has_lost: Whether events are missing in the log; they may include the last reading of the
+            wall clock, on which times are based.
     """
     for name, state in live.items():
         there = folded.get(name, {})
@@ -167,10 +167,10 @@ def differences(
 
 
 def settled(load: Load) -> dict[str, dict[str, Any]] | None:
-    """The state of every breaker, once all that led to it is in the log's hands.
+    """Wait until the log has all events of the breakers, and return their states.
 
     Returns:
-        The snapshots; None if they went on changing.
+        The snapshots by breaker; None if they kept changing.
     """
     until = time.monotonic() + _SETTLING_SECONDS
     while True:
@@ -199,9 +199,9 @@ def finish(
     """Check what can be checked in the process, and write its report.
 
     Args:
-        load: The load, which is over.
-        role: What the process is.
-        folder: Where to write the report.
+        load: The finished load.
+        role: The role of the process in the round.
+        folder: The folder for the report.
         is_silent: Returns whether the log was closed without any warning or count.
         closes: Whether the log is to be closed first.
     """
@@ -232,7 +232,7 @@ def _check_memory(load: Load, log: MemoryLog, live: Mapping[str, Any] | None) ->
     except LogError as error:
         load.note("unreadable", f"the log in memory: {error}")
         return
-    except Exception as error:  # noqa: BLE001  # whichever way it is broken
+    except Exception as error:  # noqa: BLE001  # a broken log may raise anything
         load.note("unreadable", f"the log in memory: {error!r}")
         return
     if history.differences:
@@ -243,12 +243,12 @@ def _check_memory(load: Load, log: MemoryLog, live: Mapping[str, Any] | None) ->
 
 
 def path_of(path: Path, role: str) -> str:
-    """Where the log of this process is; of a child that wrote nothing, a place where none is.
+    """Return the folder of this process's own log; a path without a log if it has none.
 
     Args:
-        path: Where its log would go on: that of a child has its parent's until it has its own, which
-            may be before anything else is known of the child, as a signal handler may call there.
-        role: What the process is.
+        path: The folder of the log object. In a child, this is the parent's folder until the child
+            has its own, which it may have early, because a signal handler may make the first call.
+        role: The role of the process in the round.
     """
     pid = os.getpid()
     is_own = role == MAIN or re.fullmatch(rf".*-{pid}(-\d+)?", path.name) is not None
@@ -275,7 +275,7 @@ def _write_report(
         "live": live,
         "recorded": recorded,
         "totals": None if is_hung else _own_totals(load),
-        "under_way": load.under_way,
+        "in_flight": load.in_flight,
         "slowest": slowest,
         "health": None if health is None else attrs.asdict(health),
         "closed_early": load.is_closing,

@@ -1,4 +1,4 @@
-"""The verdict on a round: the reports of its processes, held against the logs that they left."""
+"""The verdict on a round: compares the reports of its processes with the logs they left."""
 
 import json
 import shutil
@@ -41,16 +41,16 @@ class Verdict:
     """Result of a round.
 
     Attributes:
-        plan: What was done.
-        python: Which interpreter did it.
-        violations: What was wrong: the family and what is known.
-        processes: How many processes there were.
-        outcomes: How many outcomes were certain to be recorded.
-        uncertain: How many may or may not be.
-        lost: How many events the logs counted as lost.
+        plan: The plan of the round.
+        python: The interpreter that ran it.
+        violations: The faults found: family and description.
+        processes: The number of processes.
+        outcomes: The number of outcomes that must be recorded.
+        uncertain: The number of outcomes that may or may not be recorded.
+        lost: The number of events that the logs counted as lost.
         raised: How often an attack raised in the load.
         acted: How often a handler called a breaker or the log.
-        slowest: The longest that a process took to answer, in seconds.
+        slowest: The longest time that a process took to answer, in seconds.
         seconds: How long the round took.
     """
 
@@ -68,7 +68,7 @@ class Verdict:
 
     @property
     def families(self) -> set[str]:
-        """The families of what was wrong."""
+        """The families of the violations."""
         return {family for family, _ in self.violations}
 
 
@@ -84,16 +84,16 @@ def judge(verdict: Verdict, folder: Path, *, is_hung: bool, status: int, errors:
     """Fill in a verdict.
 
     Args:
-        verdict: With the plan and the interpreter.
-        folder: Where the processes of the round left their reports and logs.
-        is_hung: Whether the first process was still there when its time was over.
+        verdict: The verdict, with its plan and interpreter.
+        folder: The folder with the reports and logs of the processes.
+        is_hung: Whether the first process was still running after its time limit.
         status: The exit status of the first process.
-        errors: What was written to standard error.
+        errors: The text on standard error.
     """
     reports = [json.loads(path.read_text()) for path in matching(folder, "report-*.json")]
     killed = {path.name.removeprefix("killed-"): path for path in matching(folder, "killed-*")}
     for report in reports:
-        _take_in(verdict, report)
+        _add_report(verdict, report)
     reported = {str(report["pid"]) for report in reports}
     for path in matching(folder, "begun-*"):
         pid = path.name.removeprefix("begun-")
@@ -111,7 +111,7 @@ def judge(verdict: Verdict, folder: Path, *, is_hung: bool, status: int, errors:
 def _compare_logs(
     verdict: Verdict, folder: Path, reports: Sequence[Mapping[str, Any]], claimed: Sequence[str]
 ) -> None:
-    """Compare what was reported with the logs, some of which processes have that were killed."""
+    """Compare the reports with the logs; ``claimed`` are the logs of killed processes."""
     paths = {report["path"] for report in reports}
     found = dict(_read_logs(verdict, folder, paths))
     for path in paths - {None}:
@@ -123,7 +123,7 @@ def _compare_logs(
             _compare_recorded(verdict, report)
 
 
-def _take_in(verdict: Verdict, report: Mapping[str, Any]) -> None:
+def _add_report(verdict: Verdict, report: Mapping[str, Any]) -> None:
     who = f"process {report['pid']}, {report['role']}"
     verdict.violations += [(family, f"{who}: {what}") for family, what in report["violations"]]
     verdict.slowest = max(verdict.slowest, report["slowest"])
@@ -139,9 +139,9 @@ def _take_in(verdict: Verdict, report: Mapping[str, Any]) -> None:
 def _read_logs(
     verdict: Verdict, folder: Path, reported: Container[str]
 ) -> Iterator[tuple[str, _Found | None]]:
-    """Each log in files; None for one that can't be read.
+    """Yield the contents of each log in files; None for an unreadable one.
 
-    That of a process that was killed is as whole as a log that is opened again makes it.
+    The log of a process that was killed is read after it was opened again, which repairs its end.
     """
     files = files_below(folder / "logs") if is_there(folder / "logs") else ()
     logs = {path.parent for path in files if ".jsonl" in path.name}
@@ -151,7 +151,7 @@ def _read_logs(
                 str(path),
                 _read(verdict, path, folder / f"copy-{number}", is_whole=str(path) in reported),
             )
-        except Exception as error:  # noqa: BLE001  # whichever way it is broken
+        except Exception as error:  # noqa: BLE001  # a broken log may raise anything
             kind = "" if isinstance(error, RecloserError) else f"{type(error).__name__}: "
             verdict.violations.append((UNREADABLE, f"{path.name}: {kind}{error}"))
             yield str(path), None
@@ -173,19 +173,19 @@ def _read(verdict: Verdict, path: Path, copy: Path, *, is_whole: bool) -> _Found
 
 
 def _has_begun(path: Path) -> bool:
-    """Whether more than an empty segment is there; a child that called nothing may end before."""
+    """Return whether a log has any content; a child that made no call may leave an empty segment."""
     return any(segment.stat().st_size for segment in segments_in(path))
 
 
 def _compare(
     verdict: Verdict, reports: Sequence[Mapping[str, Any]], found: _Found | None, *, is_shared: bool
 ) -> None:
-    """Compare what processes know of a log with what is in it."""
+    """Compare the figures that processes have of a log with its contents."""
     last = reports[-1]
     counts = {} if found is None else found.counts
     lost = sum(report["health"]["lost"] for report in reports if report["health"] is not None)
     if any(report["health"] is None for report in reports):
-        return  # it hangs, which is a violation already
+        return  # the process hangs, which is a violation already
     if lost:
         for report in reports:
             _compare_totals(verdict, report)
@@ -203,15 +203,15 @@ def _compare(
 
 
 def _compare_totals(verdict: Verdict, report: Mapping[str, Any]) -> None:
-    """Compare what a process knows with the totals of its breakers, where events were lost.
+    """Compare the figures of a process with the totals of its breakers, if events were lost.
 
-    Totals include what was lost, and are in the log after the gap. The number of outcomes that a
-    lost event stood for is unknown.
+    Totals include lost outcomes, and are in the log after the gap. The number of outcomes of a lost
+    event is unknown.
     """
     if report["totals"] is None or report["live"] is None or report["closed_early"]:
         return
     for name, book in report["books"].items():
-        total, more = report["totals"].get(name, 0), report["under_way"].get(name, 0)
+        total, more = report["totals"].get(name, 0), report["in_flight"].get(name, 0)
         _balance(verdict, report, name, [book], {"stale": total}, more=more)
 
 
@@ -234,7 +234,7 @@ def _balance(
 ) -> None:
     certain = {kind: sum(book["certain"][kind] for book in books) for kind in KINDS}
     uncertain = sum(book["uncertain"] + book["spare"] for book in books) + more
-    # Totals count what came too late apart, of whichever kind.
+    # Totals count stale outcomes of all kinds separately.
     stale = counts.get("stale", 0)
     missing = sum(max(0, certain[kind] - counts.get(kind, 0)) for kind in KINDS) - stale
     least, recorded = sum(certain.values()), sum(counts.values())

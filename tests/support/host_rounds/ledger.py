@@ -1,8 +1,8 @@
 """Ledger of the calls that a process made, which survives any interruption.
 
-A call is begun before the breaker is asked, and ended once its breaker has returned. Appending to a
-list is one step for signals, threads and the collector of garbage alike, so that a call that was
-begun and is not ended is one whose outcome may or may not be recorded: at most one of it.
+The ledger notes the begin of a call before asking the breaker, and its end after the breaker has
+returned. Neither signals, other threads nor the garbage collector can interrupt an append to a list.
+So a call with a begin and no end has at most one outcome, which may or may not be recorded.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ class Book:
     """The calls of one process to one breaker.
 
     Attributes:
-        spare: How many outcomes more may be recorded: calls of the parent that were under way when
-            this process was forked.
-        baseline: What was recorded, by kind, before the first call of this process.
+        spare: The number of additional outcomes that may be recorded: calls of the parent that were
+            in flight when this process was forked.
+        baseline: Number of outcomes recorded before the first call of this process, by kind.
     """
 
     def __init__(self, spare: int = 0, baseline: Mapping[str, int] | None = None) -> None:
@@ -40,7 +40,7 @@ class Book:
         self._begun.append(None)
 
     def end(self, kind: str) -> None:
-        """Note that a call has ended, and its breaker returned as it should."""
+        """Note that a call has ended with an outcome that must be recorded."""
         self._ended[kind].append(None)
 
     def report(self) -> dict[str, Any]:

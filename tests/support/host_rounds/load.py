@@ -1,4 +1,4 @@
-"""The load of a service: breakers on one log, called in every way, by threads and handlers alike."""
+"""The load of a service: breakers on one log, called by threads, tasks and signal handlers."""
 
 import asyncio
 import os
@@ -51,15 +51,15 @@ _ACTS: Final = (
 
 
 class SoftTimeLimit(Exception):  # noqa: N818  # as Celery and RQ name theirs
-    """A limit of the host, which a signal handler raises."""
+    """A time limit of the host, which a signal handler raises."""
 
 
 class Stopped(BaseException):
-    """An asynchronous exception that ends what a worker is doing."""
+    """An exception that another thread raises in a worker, to stop its current work."""
 
 
 HOST_RAISES: Final = (SoftTimeLimit, Stopped, KeyboardInterrupt)
-"""What attacks raise in the load."""
+"""The exceptions that attacks raise in the load."""
 
 
 @attrs.define
@@ -67,12 +67,12 @@ class Hand:
     """Current activity of a thread.
 
     Attributes:
-        exposed: Whether an attack may raise in it now.
-        awaited: Whether an exception was sent to it that has not come up yet.
-        active: The breakers whose calls it is in.
-        open_until: Until when the block of a call that was interrupted may be open, in seconds of
-            the monotonic clock, by breaker.
-        depth: How many handlers it is in.
+        exposed: Whether an attack may raise in this thread now.
+        awaited: Whether an exception was sent to this thread that was not raised yet.
+        active: The breakers that this thread is calling now.
+        open_until: For each breaker, the latest end of an interrupted call's block, in seconds of
+            the monotonic clock.
+        depth: The number of handlers that are running in this thread, one inside another.
     """
 
     exposed: bool = False
@@ -83,19 +83,19 @@ class Hand:
 
 
 class Load:
-    """Breakers, and the calls of one process to them.
+    """Breakers of one process, the calls to them, and what is known of these calls.
 
     Attributes:
-        log: The log; None where breakers have none.
+        log: The log; None if breakers have none.
         is_over: Whether the load of this process has to end.
         is_closing: Whether a handler has begun to close the log.
-        has_closed: Whether that went well.
-        unrecorded: The calls that ended after that, which may be unrecorded.
-        first_totals: How many outcomes each breaker had had before the first call of this process;
-            None where nobody has asked.
-        spare_of_each: How many calls to each breaker a child may have made before its books began.
-        under_way: How many calls of the parent may have been under way then, at most.
-        violations: What went wrong in this process: a family, and what is known.
+        has_closed: Whether closing the log has returned.
+        unrecorded: One entry per call that ended after the log was closed, which may be unrecorded.
+        first_totals: Number of outcomes of each breaker before the first call of this process; None
+            if unknown.
+        spare_of_each: Number of calls to each breaker that a child may have made before its books.
+        in_flight: Largest possible number of the parent's calls in flight when its child was forked.
+        violations: Faults in this process: family and description.
     """
 
     def __init__(self, plan: Plan, folder: Path) -> None:
@@ -112,7 +112,7 @@ class Load:
         self.acted: list[None] = []
         self.unrecorded: list[None] = []
         self.first_totals: dict[str, int] | None = {}
-        self.under_way: dict[str, int] = {}
+        self.in_flight: dict[str, int] = {}
         self.spare_of_each = 0
         self._spares: dict[str, int] = {}
         self._early: list[str] = []
@@ -138,21 +138,21 @@ class Load:
     def hand(self) -> Hand:
         """Current activity of this thread.
 
-        It is no thread-local, which a handler can find half made.
+        This is not a thread-local, because a signal handler may run before that is initialized.
         """
         thread = threading.get_ident()
         return self._hands.get(thread) or self._hands.setdefault(thread, Hand())
 
     def breaker(self, name: str) -> CircuitBreaker:
-        """The breaker of a name, made on first use."""
+        """Return the breaker of a name, which is created on first use."""
         return self._breakers[name]
 
     def made(self) -> Mapping[str, CircuitBreaker]:
-        """All breakers that there are."""
+        """Return all breakers that were created so far, by name."""
         return {name: self._breakers[name] for name in list(self._breakers)}
 
     def book(self, name: str) -> Book:
-        """What this process has called of a breaker."""
+        """Return the ledger of this process's calls to a breaker."""
         book = self.books.get(name)
         if book is None:
             spare = self._spares.get(name, 0) + self._early.count(name) + self.spare_of_each
@@ -165,15 +165,15 @@ class Load:
         baseline: dict[str, dict[str, int]],
         spares: dict[str, int],
         first_totals: dict[str, int] | None,
-        under_way: dict[str, int],
+        in_flight: dict[str, int],
     ) -> None:
-        """Begin new books in a forked child; the calls so far are the parent's.
+        """Begin new books in a forked child; the calls so far belong to the parent.
 
-        A signal that has come up in the parent just before the fork has its handler called in the
-        child too, before this. What that calls may be in the log of the child, or may not.
+        If a signal arrives in the parent just before the fork, Python may run its handler in the
+        child too, before this method. The handler's calls may or may not be in the child's log.
         """
         pid = os.getpid()
-        self.first_totals, self.under_way = first_totals, under_way
+        self.first_totals, self.in_flight = first_totals, in_flight
         self.baseline, self._spares = baseline, spares
         self.books, self._pid = {}, pid
         self.violations = []
@@ -189,24 +189,24 @@ class Load:
     def attempt(self, name: str, way: str, outcome: str, *, is_alone: bool = False) -> None:
         """Make one call, and enter it in the book.
 
-        A call within a call of the same breaker may ride on the permit of the outer one, so that
-        it is never certain to have an outcome of its own. Where an exception has struck at the
-        first instruction of ``__exit__`` the outer one is open until its probe is overdue.
+        A call within a call of the same breaker may use the permit of the outer one, so it need not
+        have an outcome of its own. If an attack raised at the first instruction of ``__exit__``, the
+        outer call stays open until its probe times out.
 
         Args:
             name: The name of the breaker.
             way: One of ``plan.WAYS``.
             outcome: How the protected function ends.
-            is_alone: Whether it is known not to be within another call, as in a task of its own.
+            is_alone: Whether the call is known not to be within another call, as in a separate task.
         """
         hand = self.hand
         is_nested = not is_alone and (
             name in hand.active or time.monotonic() < hand.open_until.get(name, 0)
         )
-        # Active first: a handler may fork at any moment, and the call ends in the child too then.
+        # This comes first: a handler may fork at any moment, and then the call ends in the child too.
         hand.active.append(name)
         if os.getpid() != self._pid:
-            self._early.append(name)  # in a child whose books are not begun
+            self._early.append(name)  # in a child that has no books yet
         book = self.book(name)
         book.begin()
         try:
@@ -237,7 +237,7 @@ class Load:
             self.permit_errors += 1
         except HOST_RAISES:
             raise
-        except BaseException:  # noqa: BLE001  # whatever a breaker lets out is what is looked for
+        except BaseException:  # noqa: BLE001  # an unexpected exception of a breaker is a fault
             self.note("error", f"{way}, {outcome}:\n{traceback.format_exc()}")
         else:
             if result == REJECTED:
@@ -250,7 +250,7 @@ class Load:
         return self.plan.judges_results and name == self._planned[-1]
 
     def burst(self, chance: random.Random) -> None:
-        """Some calls, and a moment of rest."""
+        """Make up to 30 calls, then sleep for at most 1 ms."""
         for _ in range(chance.randint(1, _LONGEST_BURST)):
             if self.is_over:
                 return
@@ -266,18 +266,18 @@ class Load:
             self.breaker(name).reset(actor="operator")
         except HOST_RAISES:
             raise
-        except BaseException:  # noqa: BLE001  # none may come of it
+        except BaseException:  # noqa: BLE001  # any exception is a fault
             self.note("error", f"reset:\n{traceback.format_exc()}")
 
     def next(self, chance: random.Random) -> str:
-        """How the next call ends: badly most of the time while there is an outage."""
+        """Draw the outcome of the next call; most calls fail during an outage."""
         is_out = int((time.monotonic() - self._began) / 0.06) % 2
         if chance.random() < (0.8 if is_out else 0.05):
             return FAILED
         return chance.choice(_OUTCOMES) if chance.random() < 0.1 else SUCCEEDED
 
     def survive(self, work: Callable[[], None]) -> None:
-        """Work until the load is over, whatever an attack raises meanwhile."""
+        """Repeat ``work`` until the load is over, also after exceptions that attacks raise."""
         while not self.is_over:
             try:
                 self._work_on(work)
@@ -302,7 +302,7 @@ class Load:
         self.raised.append(None)
 
     def act(self, chance: random.Random, only: str | None = None) -> None:
-        """Do to a breaker or the log what a handler may do, in the middle of anything."""
+        """Perform an action on a breaker or the log, as a signal handler may at any moment."""
         hand = self.hand
         if hand.depth >= _DEEPEST or self.is_over:
             return
@@ -312,7 +312,7 @@ class Load:
             self.acted.append(None)
         except HOST_RAISES:
             raise
-        except BaseException:  # noqa: BLE001  # none may come of it
+        except BaseException:  # noqa: BLE001  # any exception is a fault
             self.note("error", f"in a handler:\n{traceback.format_exc()}")
         finally:
             hand.depth -= 1
@@ -340,7 +340,7 @@ class Load:
             getattr(self.breaker(name), what)(actor="handler")
 
     def run_loop(self, chance: random.Random) -> None:
-        """Be a thread with an event loop, whose tasks call."""
+        """Run event loops whose tasks call breakers, until the load is over."""
         while not self.is_over:
             asyncio.run(self._gather(chance))
 
@@ -368,7 +368,7 @@ class Load:
             except PermitError:
                 kind = None
                 self.permit_errors += 1
-            except Exception:  # noqa: BLE001  # whatever a breaker lets out is what is looked for
+            except Exception:  # noqa: BLE001  # an unexpected exception of a breaker is a fault
                 kind = None
                 self.note("error", f"in a task:\n{traceback.format_exc()}")
             if kind is not None and not self.is_closing:
@@ -379,24 +379,24 @@ def _make_log(plan: Plan, path: Path) -> Log | None:
     if plan.log == "none":
         return None
     if plan.log == "memory":
-        return MemoryLog(detail=plan.detail)  # type: ignore[arg-type]  # a word of the plan
+        return MemoryLog(detail=plan.detail)  # type: ignore[arg-type]  # from the plan
     return EventLog(
         path,
-        durability=plan.durability,  # type: ignore[arg-type]  # a word of the plan
-        detail=plan.detail,  # type: ignore[arg-type]  # a word of the plan
+        durability=plan.durability,  # type: ignore[arg-type]  # from the plan
+        detail=plan.detail,  # type: ignore[arg-type]  # from the plan
         segment_bytes=plan.segment_bytes,
     )
 
 
 class _Hearing(Listener):
-    """A listener that does one of the things that listeners of services do."""
+    """A listener that is slow, calls a breaker, raises an error, or does nothing."""
 
     def __init__(self, load: Load, what: str) -> None:
         self._load, self._what = load, what
         self._chance = random.Random(load.plan.seed + 2)
 
     def on_event(self, _event: object) -> None:
-        """Do it now and then."""
+        """Perform the listener's action for some of the events."""
         if self._what == "slow":
             time.sleep(0.0005)
         elif self._chance.random() < 0.04:

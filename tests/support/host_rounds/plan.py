@@ -18,10 +18,10 @@ MULTIPROCESSING: Final = "multiprocessing"
 CLOSE: Final = "close"
 DISK: Final = "disk"
 LONGEST_PROBE_SECONDS: Final = 0.05
-"""The longest time-out of a probe."""
+"""The longest probe timeout of any plan, in seconds."""
 
 NONE: Final = "none"
-"""In the place of an attack: a round without any."""
+"""Used in place of an attack for a round without attacks."""
 
 ATTACKS: Final = {
     RAISE: "a signal handler raises a soft time limit",
@@ -52,22 +52,22 @@ class Plan:
     """Plan of one round.
 
     Attributes:
-        seed: What the plan was drawn from; the process draws from it too.
+        seed: The seed of the plan, and of the random choices of the process.
         log: ``events``, ``memory`` or ``none``.
-        durability: As EventLog has it.
-        detail: As EventLog and MemoryLog have it.
-        segment_bytes: As EventLog has it.
+        durability: The durability of an ``EventLog``.
+        detail: The detail of an ``EventLog`` or ``MemoryLog``.
+        segment_bytes: The segment size of an ``EventLog``, in bytes.
         configs: The settings of each breaker, as mappings.
         judges_results: Whether the last breaker has a ``failure_result``.
-        late: Whether breakers are made when they are first called, which may be in a child.
-        threads: How many worker threads call, beside the main thread.
+        late: Whether breakers are created by their first call, which may be in a child.
+        threads: The number of worker threads, in addition to the main thread.
         has_loop: Whether one of them runs tasks in an event loop.
-        listener: What listens.
-        ways: In which ways breakers are called.
-        seconds: How long the load lasts.
-        fork_at: At which fractions of the load a child is forked.
+        listener: The kind of listener.
+        ways: The ways in which breakers are called.
+        seconds: The duration of the load, in seconds.
+        fork_at: The fractions of the load at which a child is forked.
         exits: How each of these children ends.
-        attacks: What attacks the load.
+        attacks: The names of the attacks.
         plant: A fault to be planted in the process, for a test of the judge; "" for none.
     """
 
@@ -90,12 +90,12 @@ class Plan:
     plant: str = ""
 
     def to_json(self) -> str:
-        """The plan as text, for the process of the round."""
+        """Convert the plan to JSON, for the process of the round."""
         return json.dumps(attrs.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The plan that ``to_json`` wrote."""
+        """Read a plan from the JSON of ``to_json``."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in json.loads(text).items()

@@ -1,4 +1,4 @@
-"""Faults that are planted in the process of a round, each of which the judge has to find."""
+"""Faults that are planted in the process of a round, and that the judge must find."""
 
 import os
 import threading
@@ -39,7 +39,7 @@ def plant(name: str, is_child: Callable[[], bool]) -> None:
 
 
 def damage(name: str, folder: Path) -> None:
-    """Damage the log in files, when its process has checked itself."""
+    """Damage the segments of the log after the process has checked itself."""
     segments = [path for path in files_below(folder / "logs") if ".jsonl" in path.name]
     if name == "damaged log":
         content = bytearray(segments[0].read_bytes())
@@ -74,7 +74,7 @@ def _differing(snapshot: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _going_wrong(wrongly: Callable[..., Any]) -> Callable[..., Any]:
-    """Every seventh call is made wrongly."""
+    """Replace every seventh call by a faulty one."""
     calls: list[None] = []
 
     def around(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -80,7 +80,7 @@ def _has_hung(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
 
 
 def wait_for_orphans(folder: Path) -> None:
-    """Wait for processes whose parent was killed, as nobody else does; not for one that hangs."""
+    """Wait up to 5 s for the reports of processes whose parent was killed."""
     until = time.monotonic() + _LONGEST_ORPHAN_SECONDS
     while time.monotonic() < until:
         pids = [path.name.removeprefix("begun-") for path in matching(folder, "begun-*")]
@@ -105,7 +105,7 @@ def run_rounds(
     jobs: int,
     on_round: Callable[[Verdict], None] = lambda _: None,
 ) -> Iterator[Verdict]:
-    """Run rounds, some at a time, each with the next of the interpreters."""
+    """Run rounds, ``jobs`` at a time, with the interpreters in rotation."""
     with ThreadPoolExecutor(jobs) as pool:
         numbered = enumerate(plans)
         for verdict in pool.map(

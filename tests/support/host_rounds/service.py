@@ -2,8 +2,8 @@
 
     python -m host_rounds.service PLAN FOLDER
 
-Each process writes ``begun-PID`` into the folder when it begins and ``report-PID.json`` when it has
-checked itself; SIGUSR2 has it write where its threads are into ``dump-PID``.
+Each process writes ``begun-PID`` into the folder when it begins, and ``report-PID.json`` after it has
+checked itself. On SIGUSR2 it writes the stacks of its threads to ``dump-PID``.
 """
 
 import faulthandler
@@ -37,7 +37,7 @@ class Service:
     """One process of the round.
 
     Attributes:
-        role: What it is: ``main``, or how it was forked.
+        role: ``main``, or how this process was forked.
     """
 
     def __init__(self, plan: Plan, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Service:
         self._threads: list[threading.Thread] = []
         self._children: list[int] = []
         self._spawned: list[multiprocessing.process.BaseProcess] = []
-        self._watch_for_what_nobody_catches()
+        self._note_uncaught_exceptions()
         planted.plant(plan.plant, lambda: self.role != MAIN)
 
     def _begin(self) -> None:
@@ -61,7 +61,7 @@ class Service:
         self._dump = (self.folder / f"dump-{os.getpid()}").open("w")
         faulthandler.register(signal.SIGUSR2, file=self._dump, all_threads=True)
 
-    def _watch_for_what_nobody_catches(self) -> None:
+    def _note_uncaught_exceptions(self) -> None:
         def on_thread(args: threading.ExceptHookArgs) -> None:
             if not isinstance(args.exc_value, HOST_RAISES):
                 lines = traceback.format_exception(
@@ -81,7 +81,7 @@ class Service:
         sys.unraisablehook = on_unraisable
 
     def run(self) -> None:
-        """Be the first process of the round."""
+        """Run the first process of the round from its begin to its end."""
         self._attacks.handle_signals()
         if self.plan.late:
             for exit_by in self.plan.exits[: len(self.plan.exits) // 2 + 1]:
@@ -174,26 +174,26 @@ class Service:
         load = self._load
         self._threads, self._children, self._spawned = [], [], []
         self._attacks.after_fork()
-        # A log in files begins anew in a child; what others hold is a copy of the parent's. What was
-        # under way in the parent's threads may be finished here.
+        # A child has a new log in files; a log in memory is a copy of the parent's. Calls that were
+        # in flight in the parent's threads may end in the child.
         begins_anew = isinstance(load.log, EventLog)
         active = load.hand.active
         spares = {name: book.most + active.count(name) for name, book in list(load.books.items())}
-        under_way = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
+        in_flight = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
         baseline: dict[str, dict[str, int]] = {}
         if not begins_anew and not in_handler and self._chance.random() < 0.5:
-            baseline, spares = recorded_here(load) or {}, under_way
+            baseline, spares = recorded_here(load) or {}, in_flight
         first_totals: dict[str, int] | None = None
         if DISK in self.plan.attacks and not in_handler:
             first_totals = totals_of(load)
         if begins_anew:
             spares = {name: active.count(name) for name in active}
-        # Garbage may have been collected, and have called, since the fork.
+        # Garbage collected since the fork may have called breakers.
         load.spare_of_each = _DEEPEST if COLLECTOR in self.plan.attacks else 0
-        load.start_books_anew(baseline, spares, first_totals, under_way)
+        load.start_books_anew(baseline, spares, first_totals, in_flight)
 
     def _live(self, *, depth: int, exit_by: str) -> None:
-        """Run a child from its first moment to its last."""
+        """Run a forked child from its begin to its end."""
         load, chance, role = self._load, self._chance, self.role
         chance.seed(self.plan.seed + os.getpid())
         if self.plan.late:
@@ -206,7 +206,9 @@ class Service:
             self._be_killed_soon()
         fork_at = [chance.random()] if depth < _DEEPEST and chance.random() < 0.3 else []
         self._live_on(chance.uniform(*_CHILD_SECONDS), fork_at, depth)
-        if exit_by == "killed" and self.role == role:  # not the child of a handler of this process
+        if (
+            exit_by == "killed" and self.role == role
+        ):  # not a child forked by a handler of this process
             os.kill(os.getpid(), signal.SIGKILL)
         self._end(closes=exit_by == "close")
         if exit_by == "sys.exit":
@@ -240,7 +242,7 @@ class Service:
         self._end(closes=False)
 
     def _fork_in_handler(self) -> None:
-        """Fork where a handler stands; the child goes on there, and ends when the call is over."""
+        """Fork in a signal handler; the child finishes the interrupted call, and then ends."""
         pid = os.fork()
         if pid:
             self._children.append(pid)
@@ -277,7 +279,7 @@ class Service:
         faulthandler.dump_traceback(self._dump or sys.stderr, all_threads=True)
 
     def _is_silent(self) -> bool:
-        """Whether calls went on with a closed log without any warning or count."""
+        """Return whether calls after the log was closed left neither a warning nor a count."""
         load = self._load
         if self.role != MAIN or not load.unrecorded or not isinstance(load.log, EventLog):
             return False
@@ -303,7 +305,7 @@ class Service:
 
 
 def main() -> None:
-    """Be the process."""
+    """Run the service with the plan and the folder from the command line."""
     logging.getLogger("recloser").setLevel(logging.INFO)
     plan = Plan.from_json(sys.argv[1])
     Service(plan, Path(sys.argv[2])).run()

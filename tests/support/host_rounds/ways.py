@@ -30,7 +30,7 @@ class Once:
 
 
 class Ways:
-    """Calls breakers in each way; what is decorated is decorated once."""
+    """Calls breakers in each way, and caches the decorated functions."""
 
     def __init__(self) -> None:
         self._wrapped: dict[tuple[str, str], Callable[..., Any]] = {}
@@ -39,7 +39,7 @@ class Ways:
         """Call a breaker in a way.
 
         Returns:
-            What the protected function returned; ``rejected`` where ``before_call`` refused.
+            The result of the protected function; ``rejected`` if ``before_call`` rejected the call.
         """
         if way == "decorated":
             return self._protected(breaker, work)(outcome)
@@ -57,7 +57,7 @@ class Ways:
 
 
 def work(outcome: str) -> str:
-    """The protected function."""
+    """Succeed, fail or sleep as ``outcome`` says; this is the protected function."""
     if outcome == FAILED:
         raise ServiceDownError
     if outcome == IGNORED:
@@ -68,13 +68,13 @@ def work(outcome: str) -> str:
 
 
 async def work_later(outcome: str) -> str:
-    """The protected coroutine function."""
+    """Suspend once, then work; this is the protected coroutine function."""
     await Once()
     return work(outcome)
 
 
 def work_by_steps(outcome: str) -> Generator[int, None, str]:
-    """The protected generator."""
+    """Yield, work, and yield again; this is the protected generator."""
     yield 1
     result = work(outcome)
     yield 2
@@ -82,7 +82,7 @@ def work_by_steps(outcome: str) -> Generator[int, None, str]:
 
 
 def driven(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end without an event loop, which no attack could interrupt safely."""
+    """Run a coroutine without an event loop, because attacks would break the loop."""
     try:
         while True:
             coroutine.send(None)
@@ -121,7 +121,7 @@ def _with_permits(breaker: CircuitBreaker, outcome: str) -> str:
 
 
 def is_bad(result: object) -> bool:
-    """Whether a result is that of a failed call."""
+    """Return whether a result counts as a failure."""
     return result == BAD
 
 

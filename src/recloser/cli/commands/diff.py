@@ -121,7 +121,7 @@ def command(
 def _under_two(
     path: Path, name: str, config_paths: Sequence[Path], assignments: Sequence[str]
 ) -> Sequence[_Side]:
-    """One log of imported calls under two configurations."""
+    """Return both sides of a comparison of one log of imported calls under two configurations."""
     is_one_configuration = not config_paths and not assignments
     if is_one_configuration or len(config_paths) > _MOST_CONFIGS:
         raise click.UsageError(
@@ -147,7 +147,7 @@ def _of_two(
     config_paths: Sequence[Path],
     assignments: Sequence[str],
 ) -> Sequence[_Side]:
-    """Two logs or golden files."""
+    """Return both sides of a comparison of two logs or golden files."""
     if len(config_paths) > 1:
         raise click.UsageError("two logs are driven with one configuration: give one --config")
     goldens = [read_golden(path) if _is_golden(path) else None for path in paths]

@@ -184,7 +184,9 @@ def _axis(text: str) -> tuple[str, Sequence[object]]:
     """Read one ``NAME=VALUES`` of ``--grid``."""
     name, equals, values = text.partition("=")
     if not equals or not values:
-        raise ConfigError(f"a grid is given as NAME=VALUES, not {text!r}")
+        raise ConfigError(
+            f"--grid must be NAME=VALUES, such as failure_threshold=2..10, not {text!r}"
+        )
     try:
         return name.strip(), [value for part in values.split(",") for value in _values(part)]
     except ConfigError:

@@ -108,7 +108,7 @@ def set_up_ring(ring: Ring, width: int, max_items: int) -> None:
 
 
 def store_in(ring: Ring, numbers: Numbers) -> None:
-    """Let a ring store its items in this array, whose size nothing else may change."""
+    """Make this array the storage of a ring; no other code may change the size of the array."""
     ring.numbers = numbers
     if cython.compiled:
         ring.items = ring.numbers.data.as_longlongs  # type: ignore[attr-defined]

@@ -32,25 +32,25 @@ class RowSource(Protocol):
 
     @property
     def columns(self) -> kernel.Rows:
-        """The columns; rows of other breakers may be before and after."""
+        """The columns, which may have rows of other breakers before ``start`` and from ``stop`` on."""
 
     @property
     def start(self) -> int:
-        """The first row."""
+        """Index of the breaker's first row."""
 
     @property
     def stop(self) -> int:
-        """The row after the last."""
+        """Index just past the breaker's last row."""
 
     @property
     def others(self) -> Mapping[int, BreakerEvent | CheckpointLine]:
-        """The events that the kernel has no row for, by row, in order."""
+        """The events that the kernel can't take as rows, by row index, in order."""
 
     def seq(self, row: int) -> int:
-        """Return the ``seq`` of a row."""
+        """Return the ``seq`` of the event in a row."""
 
     def at(self, row: int) -> int:
-        """Return the time of a row, in nanoseconds of the log."""
+        """Return the time of the event in a row, in nanoseconds of the log."""
 
     def first_row_from(self, seq: int) -> int:
         """Return the first row that has this ``seq`` or a later one."""

@@ -15,7 +15,7 @@ _MAX_BATCHES: Final = 16
 
 
 def read_sample(batches: Iterator[LineBatch]) -> tuple[list[LineBatch], list[str]]:
-    """Read the first batches.
+    """Read the first batches of a file, until they are enough to detect its format.
 
     Returns:
         The batches, and the first lines in them that have text: at most 200 lines or 1 MiB.

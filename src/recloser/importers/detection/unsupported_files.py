@@ -1,4 +1,4 @@
-"""Files that cannot be imported: reports of sums, and logs without times."""
+"""Recognition of files that cannot be imported: reports with sums, and logs without times."""
 
 import csv
 import tomllib
@@ -71,7 +71,10 @@ def _headers(lines: Sequence[str]) -> list[set[str]]:
 
 
 def _values(lines: Sequence[str]) -> list[Any]:
-    """Decode the JSON of the first line, and of all lines taken together."""
+    """Return JSON values by which a report is recognised.
+
+    These are the values in the first line and in all lines joined, and the objects directly inside.
+    """
     values = []
     for text in (lines[0] if lines else "", "\n".join(lines)):
         if text.lstrip()[:1] in ("{", "["):

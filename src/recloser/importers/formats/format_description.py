@@ -109,7 +109,7 @@ class FormatDescription:
 
 
 def format_named(name: str) -> FormatDescription:
-    """Return the format of a name.
+    """Return the format with the given name.
 
     Raises:
         ImportTraceError: There is no such format.

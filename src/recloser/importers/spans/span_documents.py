@@ -123,7 +123,7 @@ class _Window:
 
 
 def _are_lines(window: _Window) -> bool:
-    """Return whether a file has one JSON value per line, by its first two lines."""
+    """Return whether a file has one JSON value per line, judging by its first two lines."""
     end = _line_end(window, 0)
     if end > _WHOLE_BYTES:
         return False

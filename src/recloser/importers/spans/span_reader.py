@@ -58,7 +58,7 @@ class SpanReader:
 
     @property
     def fields(self) -> Collection[str]:
-        """The fields that are made from spans; any attribute can be asked for too."""
+        """Names of the fields made from spans; a caller may name any span attribute as well."""
         return SpanFields()
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
