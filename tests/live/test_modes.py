@@ -132,3 +132,14 @@ def test_an_unknown_mode_is_refused(log):
         breaker_in("enforce", log).set_mode("on")
     with pytest.raises(ConfigError, match="mode must be one of"):
         CircuitBreakerConfig(mode="on")
+
+
+def test_shadow_admits_calls_after_an_open_disabled_breaker_got_new_settings(log):
+    breaker = breaker_in("enforce", log)
+    breaker.force_open()
+    breaker.set_mode("disabled")
+    CircuitBreaker("b", {"failure_threshold": 4}, log=log, on_other_config="replace")
+    breaker.set_mode("shadow")
+    assert breaker.before_call().reason is Reason.SHADOW
+    breaker.set_mode("disabled")
+    assert breaker.before_call().reason is Reason.DISABLED

@@ -139,7 +139,9 @@ class FastPath:
             Whether that was enough; if not, ``update`` is needed.
         """
         token = self.admit_token
-        if token is None or not token.fits(state):
+        # An open breaker keeps the admit token of its epoch, expired, if it was disabled before. Its
+        # mode may have changed again, and with it whether it may reject calls.
+        if token is None or self.reject_token is not None or not token.fits(state):
             return False
         self._renew(token, state, is_all_folded)
         return True
