@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _NO_MESSAGES: Final[list[Message]] = []
 """Shared by all recorders that send no messages; it stays empty."""
 
+_KINDS_OF_CALLS: Final = frozenset(
+    ("call_succeeded", "call_failed", "call_ignored", "call_rejected", "probe_admitted")
+)
+"""Kinds of events that change neither the mode nor the settings of a breaker."""
+
 
 class EventRecorder(ABC):
     """Folds and records the events of one session; used only under the sequencer's lock.
@@ -314,7 +319,7 @@ class EventRecorder(ABC):
         return len(self.call_buffer) == self.folding.folded
 
     def _renew_fast_path(self, breaker: str) -> None:
-        """Bring a fast path up to date after an event that fired no edge."""
+        """Bring a fast path up to date after the event of a call that fired no edge."""
         fast_path = self._fast_paths.get(breaker)
         state = self.fold.breakers[breaker]
         if fast_path is None or not fast_path.renew(state, is_all_folded=self.is_all_folded):
@@ -324,7 +329,7 @@ class EventRecorder(ABC):
         for edge in edges:
             self.update_fast_path(edge.breaker)
         if is_about_a_breaker(event):
-            if edges:
+            if edges or event.kind not in _KINDS_OF_CALLS:
                 self.update_fast_path(event.breaker)
             else:
                 self._renew_fast_path(event.breaker)

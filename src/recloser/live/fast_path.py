@@ -129,7 +129,7 @@ class FastPath:
         self._update_reject_token(state, may_reject=may_reject)
 
     def renew(self, state: BreakerState, *, is_all_folded: bool) -> bool:
-        """Extend the admit token after an event that fired no edge; called under the lock.
+        """Extend the admit token after the event of a call that fired no edge; called under the lock.
 
         Args:
             state: The breaker's state after the event.
@@ -139,9 +139,7 @@ class FastPath:
             Whether that was enough; if not, ``update`` is needed.
         """
         token = self.admit_token
-        # An open breaker keeps the admit token of its epoch, expired, if it was disabled before. Its
-        # mode may have changed again, and with it whether it may reject calls.
-        if token is None or self.reject_token is not None or not token.fits(state):
+        if token is None or not token.fits(state):
             return False
         self._renew(token, state, is_all_folded)
         return True
