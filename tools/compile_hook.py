@@ -4,6 +4,7 @@ If one of them can't be compiled, the package is built without any, with a warni
 only slower. Compiled modules call one another in C, so a part of them would not work.
 """
 
+import runpy
 import shutil
 import sys
 import tempfile
@@ -12,31 +13,18 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = (
-    "recloser.core.kernel.branching",
-    "recloser.core.kernel.bulk_window",
-    "recloser.core.kernel.call_columns",
-    "recloser.core.kernel.call_simulation",
-    "recloser.core.kernel.closed",
-    "recloser.core.kernel.half_open",
-    "recloser.core.kernel.kernel_state",
-    "recloser.core.kernel.retiming",
-    "recloser.core.kernel.ring",
-    "recloser.core.kernel.rows",
-    "recloser.core.kernel.spare",
-    "recloser.core.kernel.steps",
-    "recloser.core.kernel.thresholds",
-    "recloser.core.kernel.window",
-    "recloser.core.orders",
-    "recloser.live.call_buffer",
-    "recloser.live.call_tokens",
-    "recloser.live.fast_path",
-    "recloser.live.function_wrapper",
+_LISTS = runpy.run_path(
+    str(Path(__file__).parents[1] / "src" / "recloser" / "process" / "from_sources.py")
+)
+MODULES: tuple[str, ...] = (
+    *_LISTS["KERNEL"],
+    *_LISTS["LIVE"],
     "recloser.live.outcome_lines",
     "recloser.log.seal_search",
     "recloser.log.text_table",
     "recloser.log.outcome_rows",
 )
+"""All compiled modules: those with a source in Python, which the package itself lists, and others."""
 
 
 class CompileHook(BuildHookInterface[Any]):
