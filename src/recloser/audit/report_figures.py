@@ -101,8 +101,8 @@ class BreakerLane:
     latest: deque[Edge] = Factory(partial(deque, maxlen=11))
     _stale: int = 0
 
-    def has_new_stale_outcome(self, state: BreakerState) -> bool:
-        """Whether a stale outcome was added to the state since the last call of this method."""
+    def note_stale(self, state: BreakerState) -> bool:
+        """Note how many stale outcomes a state counts; return whether there are more than before."""
         before, self._stale = self._stale, state.stale
         return state.stale > before
 
@@ -207,7 +207,7 @@ class ReportFigures:
             lane = BreakerLane(state.breaker, state.config, state.state, max(self.begins, since))
             self.lanes[state.breaker] = lane
         lane.config = state.config
-        lane.has_new_stale_outcome(state)  # a checkpoint may hold some that were counted before
+        lane.note_stale(state)  # a checkpoint may hold some that were counted before
         return lane
 
     def _add_reading(self, reading: LogOpened | ClockTicked) -> None:
@@ -223,7 +223,7 @@ class ReportFigures:
 
     def _count(self, event: _Counted, state: BreakerState, edges: Sequence[Edge]) -> None:
         lane = self.lanes[event.breaker]
-        if lane.has_new_stale_outcome(state):
+        if lane.note_stale(state):
             return  # the breaker does not count it either
         number = (event.at - self.begins) // self.width
         bucket = lane.buckets.get(number)
