@@ -1,7 +1,7 @@
 """Breakers shared by several processes through a Redis or Valkey stream.
 
 Each process that shares breakers is a *member*. Members append entries to one stream, and each of
-them folds all entries in their order. The rules of the fold use nothing but the entries, so members
+them folds all entries in their order. The rules of the fold use only the entries, so members
 that have read up to the same entry hold equal states. The rest of this text specifies the stream, so
 that another implementation can be a member. ``stream_entry`` reads and writes entries;
 ``stream_fold`` applies these rules.

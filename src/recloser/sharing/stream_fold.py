@@ -1,6 +1,6 @@
 """The fold of a stream's entries, by the rules in ``recloser.sharing``.
 
-The fold uses nothing but the entries, so from the same entries every member computes the same
+The fold uses only the entries, so from the same entries every member computes the same
 events, with the same numbers, times, edges and seals, and thus the same states.
 """
 
