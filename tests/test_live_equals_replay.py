@@ -152,12 +152,22 @@ class LiveEqualsReplay(RuleBasedStateMachine):
             model.configure(self.configs[name], self.at)
 
     def pass_ticks_to_models(self):
-        """Pass the time of new ticks to the models of breakers that had no event of their own."""
-        for event in LogReader(self.path):
-            if event.seq > self.last_seq and event.kind == "clock_ticked":
-                for name in {*NAMES} - self.acted:
-                    self.models[name].pass_time(event.at)
-        self.last_seq = event.seq
+        """Pass the time of new ticks to the models that have not passed it by an event of their own.
+
+        New settings can set a deadline that is due already, which the next tick passes.
+        """
+        new = [event for event in LogReader(self.path) if event.seq > self.last_seq]
+        last_own = {
+            event.breaker: event.seq
+            for event in new
+            if getattr(event, "breaker", None) and event.kind != "state_changed"
+        }
+        for event in new:
+            if event.kind == "clock_ticked":
+                for name in NAMES:
+                    if name not in self.acted or event.seq > last_own.get(name, event.seq):
+                        self.models[name].pass_time(event.at)
+        self.last_seq = new[-1].seq if new else self.last_seq
         self.acted.clear()
 
     @invariant()
